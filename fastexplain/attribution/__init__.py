@@ -1,0 +1,13 @@
+"""Attributions defined by sums over coalitions, and their estimators."""
+
+from fastexplain.attribution._coalitions import all_coalitions, draw_coalitions
+from fastexplain.attribution._exact import exact_attribution
+from fastexplain.attribution._targets import Targets, attribution_targets
+
+__all__ = [
+    "Targets",
+    "all_coalitions",
+    "attribution_targets",
+    "draw_coalitions",
+    "exact_attribution",
+]

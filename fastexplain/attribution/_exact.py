@@ -1,0 +1,132 @@
+"""Exact attributions by enumeration: Definition 1, its normalised form, and Shapley values."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fastexplain.attribution._coalitions import all_coalitions
+from fastexplain.attribution._estimators import empirical_rows
+from fastexplain.attribution._groups import active_groups, expand_masks, scatter_players
+from fastexplain.attribution._scores import prediction_scores
+from fastexplain.attribution._weights import shapley_kernel
+from fastexplain.masked_model import MaskedModel
+from fastexplain.tables import Table
+
+__all__ = ["MAX_ACTIVE", "exact_attribution"]
+
+#: Most active players of a row that are enumerated (2**20 is a million coalitions).
+MAX_ACTIVE = 20
+_KINDS = ("empirical", "normalized", "shapley")
+
+
+def exact_attribution(
+    masked: MaskedModel,
+    table: Table,
+    kind: str = "normalized",
+    scale: torch.Tensor | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Enumerate every coalition of every row.
+
+    A player that equals the baseline changes nothing, so only the coalitions of the other,
+    active players are asked, each once; the null players are summed out by hand.
+
+    Parameters
+    ----------
+    masked : MaskedModel
+        The game v(x, m).
+    table : Table of n rows
+    kind : {"normalized", "empirical", "shapley"}
+        ``"empirical"`` is Definition 1 (Eq. 2), :math:`\phi_i = \sum_{m: m_i = 1} f / K_m`;
+        ``"normalized"`` is :math:`\phi / A = E_p[m]` (Eq. 5, 6), in [0, 1]; ``"shapley"``
+        the Shapley values of the outputs themselves.
+    scale : tensor of shape (K,), optional
+        Spread of real-valued outputs (see ``prediction_scores``). Not used for Shapley
+        values.
+
+    Returns
+    -------
+    values : ndarray of shape (n, N, K)
+    neutral : ndarray of shape (n, K)
+        What a feature without effect gets.
+
+    Raises
+    ------
+    ValueError
+        If a row has more than 20 active players; use sampling instead.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
+    null = masked.masker.null_players(table)
+    most = int((~null).sum(axis=1).max(initial=0))
+    if most > MAX_ACTIVE:
+        raise ValueError(
+            f"A row has {most} features that differ from the baseline; enumeration takes "
+            f"2**{most} model queries and stops at {MAX_ACTIVE} features. Use RISEExplainer, "
+            "or a learned FEXExplainer."
+        )
+    n, n_players, n_out = len(table), null.shape[1], masked.predictor.n_outputs
+    values = np.zeros((n, n_players, n_out))
+    neutral = np.zeros((n, n_out))
+    limit = masked.call_rows(table.n_columns)
+    for a, rows in active_groups(null, {a: max(1, limit >> a) for a in range(most + 1)}):
+        part, part_null = table.take(rows), null[rows]
+        full = masked.outputs(part).cpu().double() if scale is not None else None
+        sums: torch.Tensor | float = 0.0
+        for start in range(0, 2**a, limit):
+            masks = all_coalitions(a, start, min(start + limit, 2**a))
+            answers = masked.values(part, expand_masks(masks, part_null))
+            if kind == "shapley":
+                weights = _shapley_rows(masks)
+            else:
+                answers = _scores(answers, full, scale)
+                weights = empirical_rows(masks, n_players) / 2.0**a
+            sums = sums + _combine(weights, answers)
+        active, rest = sums[:, :, :a].cpu().numpy(), sums[:, :, a:].cpu().numpy()
+        if kind == "shapley":
+            common = np.zeros((len(rows), n_out))
+        else:
+            active, common = _normalize(active, rest, kind, n_players)
+        values[rows] = scatter_players(active, common, part_null).transpose(0, 2, 1)
+        neutral[rows] = common
+    return values, neutral
+
+
+def _scores(
+    answers: torch.Tensor, full: torch.Tensor | None, scale: torch.Tensor | None
+) -> torch.Tensor:
+    if full is None:
+        return answers
+    full = full.to(answers)
+    return prediction_scores(answers, full, scale.to(answers) if scale is not None else None)
+
+
+def _combine(weights: np.ndarray, answers: torch.Tensor) -> torch.Tensor:
+    """Weighted sums over coalitions: (R, T) and (B, T, K) to (B, K, R), in float64."""
+    matrix = torch.from_numpy(np.ascontiguousarray(weights)).to(answers.device)
+    return torch.einsum("rt,btk->bkr", matrix, answers.double())
+
+
+def _normalize(
+    active: np.ndarray, rest: np.ndarray, kind: str, n_players: int
+) -> tuple[np.ndarray, np.ndarray]:
+    neutral, total = rest[:, :, 0], rest[:, :, 1]
+    if kind == "empirical":
+        return active * 2.0**n_players, neutral * 2.0**n_players
+    # f that is zero on every coalition prefers none: p is then uniform by convention
+    safe = np.where(total > 0, total, 1.0)
+    dead = total <= 0
+    active = np.where(dead[:, :, None], 0.5, active / safe[:, :, None])
+    return active, np.where(dead, 0.5, neutral / safe)
+
+
+def _shapley_rows(masks: np.ndarray) -> np.ndarray:
+    """Weight of each coalition in each active player's Shapley value, shape (a, T)."""
+    n_active = masks.shape[1]
+    if n_active == 0:
+        return np.zeros((0, len(masks)))
+    kernel = shapley_kernel(n_active)
+    size = masks.sum(axis=1)
+    joined = kernel[np.maximum(size - 1, 0)][:, None]
+    absent = kernel[np.minimum(size, n_active - 1)][:, None]
+    return np.where(masks, joined, -absent).T

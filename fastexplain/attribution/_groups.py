@@ -1,0 +1,80 @@
+"""Rows that share a number of active players share their coalitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["active_groups", "expand_masks", "scatter_players"]
+
+
+def active_groups(null: np.ndarray, rows_of: dict[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Go through the rows by number of active players, in chunks.
+
+    Parameters
+    ----------
+    null : bool ndarray of shape (n, N)
+        Null players of each row.
+    rows_of : dict
+        Most rows in a chunk, for each number of active players.
+
+    Yields
+    ------
+    n_active : int
+    rows : int ndarray
+        Positions of rows that have so many active players.
+    """
+    n_active = (~null).sum(axis=1)
+    for a in np.unique(n_active):
+        rows = np.flatnonzero(n_active == a)
+        for start in range(0, len(rows), rows_of[int(a)]):
+            yield int(a), rows[start : start + rows_of[int(a)]]
+
+
+def active_positions(null: np.ndarray, n_active: int) -> np.ndarray:
+    """Positions of the active players, shape (B, a), in rows that have ``a`` of them."""
+    return np.argsort(null, axis=1, kind="stable")[:, :n_active]
+
+
+def expand_masks(masks: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Write coalitions of active players into masks of all players.
+
+    Parameters
+    ----------
+    masks : bool ndarray of shape (T, a)
+        Coalitions of the active players.
+    null : bool ndarray of shape (B, N)
+        Null players of rows with ``a`` active ones.
+
+    Returns
+    -------
+    bool ndarray of shape (B, T, N)
+        Null players are absent: their value is the same either way.
+    """
+    if masks.shape[1] == null.shape[1]:
+        return np.broadcast_to(masks, (len(null), *masks.shape))
+    wide = np.zeros((len(null), len(masks), null.shape[1]), dtype=bool)
+    positions = active_positions(null, masks.shape[1])
+    target = np.broadcast_to(positions[:, None], (len(null), *masks.shape))
+    np.put_along_axis(wide, target, np.broadcast_to(masks, target.shape), axis=2)
+    return wide
+
+
+def scatter_players(active: np.ndarray, neutral: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Give active players their own values and null players the common one.
+
+    Parameters
+    ----------
+    active : ndarray of shape (B, K, a)
+    neutral : ndarray of shape (B, K)
+    null : bool ndarray of shape (B, N)
+
+    Returns
+    -------
+    ndarray of shape (B, K, N)
+    """
+    out = np.repeat(neutral[:, :, None], null.shape[1], axis=2)
+    positions = active_positions(null, active.shape[2])[:, None]
+    np.put_along_axis(out, np.broadcast_to(positions, active.shape), active, axis=2)
+    return out

@@ -1,0 +1,127 @@
+"""Training targets of the forward-KL objective: E_p[m] of many rows at a bounded cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fastexplain.attribution._coalitions import draw_coalitions
+from fastexplain.attribution._estimators import LinearEstimator, make_estimator
+from fastexplain.attribution._groups import active_groups, expand_masks, scatter_players
+from fastexplain.attribution._scores import prediction_scores
+from fastexplain.masked_model import MaskedModel
+from fastexplain.tables import Table
+
+__all__ = ["Targets", "attribution_targets", "masks_needed"]
+
+# rows that share one draw of coalitions: the estimator is built once for them, and their
+# errors are still independent of the next group's
+_SHARED_ROWS = 64
+
+
+@dataclass
+class Targets:
+    """Estimates of E_p[m] = phi / A (Eq. 5, 6).
+
+    Attributes
+    ----------
+    mean : float32 tensor of shape (n, K, N)
+        Each player's E_p[m_i], in [0, 1].
+    neutral : float32 tensor of shape (n, K)
+        The value of a feature without effect.
+    variance : float32 tensor of shape (n, K)
+        Sampling variance of one entry of ``mean``; zero where it is exact.
+    """
+
+    mean: torch.Tensor
+    neutral: torch.Tensor
+    variance: torch.Tensor
+
+
+def masks_needed(null: np.ndarray, n_masks: int) -> np.ndarray:
+    """Queries that each row takes: all its coalitions, or the sample, whichever is fewer."""
+    n_active = np.minimum((~null).sum(axis=1), 62)
+    return np.minimum(2.0**n_active, n_masks + n_masks % 2)
+
+
+def attribution_targets(
+    masked: MaskedModel,
+    table: Table,
+    n_masks: int,
+    rng: np.random.Generator,
+    scale: torch.Tensor | None = None,
+) -> Targets:
+    """Estimate E_p[m] of every row from at most ``n_masks`` coalitions.
+
+    Rows with few active players are enumerated and exact. The others share draws of
+    antithetic uniform coalitions, regression adjusted.
+
+    Parameters
+    ----------
+    masked : MaskedModel
+        The game v(x, m).
+    table : Table of n rows
+    n_masks : int
+        Coalitions asked for each row, at most.
+    rng : numpy.random.Generator
+        Draws the coalitions.
+    scale : tensor of shape (K,), optional
+        Spread of real-valued outputs (see ``prediction_scores``).
+
+    Returns
+    -------
+    Targets
+    """
+    null = masked.masker.null_players(table)
+    n, n_players, n_out = len(table), null.shape[1], masked.predictor.n_outputs
+    mean = np.zeros((n, n_out, n_players), dtype=np.float32)
+    neutral = np.zeros((n, n_out), dtype=np.float32)
+    variance = np.zeros((n, n_out), dtype=np.float32)
+    limit = masked.call_rows(table.n_columns)
+    chunks = {}
+    for a in range(n_players + 1):
+        count = 2**a if 2 ** min(a, 62) <= n_masks else n_masks
+        shared = limit if count < n_masks else _SHARED_ROWS
+        chunks[a] = max(1, min(shared, limit // count))
+    cached: dict[int, LinearEstimator] = {}
+    for a, rows in active_groups(null, chunks):
+        exact = a < 62 and 2**a <= n_masks
+        estimator = cached.get(a)
+        if estimator is None:
+            estimator = make_estimator(draw_coalitions(a, n_masks, rng), n_players, exact=exact)
+            if exact:
+                cached[a] = estimator
+        part = table.take(rows)
+        answers = masked.values(part, expand_masks(estimator.masks, null[rows]))
+        if scale is not None:
+            full = masked.outputs(part).to(answers)
+            answers = prediction_scores(answers, full, scale.to(answers))
+        sums, noise = apply_estimator(estimator, answers)
+        total = np.maximum(sums[:, :, a + 1], 1e-300)
+        dead = sums[:, :, a + 1] <= 0
+        ratio = np.where(dead[:, :, None], 0.5, sums[:, :, : a + 1] / total[:, :, None])
+        ratio = np.clip(ratio, 0.0, 1.0)
+        mean[rows] = scatter_players(ratio[:, :, :a], ratio[:, :, a], null[rows])
+        neutral[rows] = ratio[:, :, a]
+        variance[rows] = np.where(dead, 0.0, noise / total**2)
+    return Targets(*(torch.from_numpy(array) for array in (mean, neutral, variance)))
+
+
+def apply_estimator(
+    estimator: LinearEstimator, answers: torch.Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """Carry coalition values (B, T, K) to sums (B, K, a + 2) and their noise (B, K)."""
+    matrix = torch.from_numpy(np.ascontiguousarray(estimator.weights)).to(answers.device)
+    answers = answers.double()
+    sums = torch.einsum("rt,btk->bkr", matrix, answers)
+    if estimator.design is None or estimator.regression is None:
+        return sums.cpu().numpy(), np.zeros(sums.shape[:2])
+    design = torch.from_numpy(estimator.design).to(matrix)
+    regression = torch.from_numpy(estimator.regression).to(matrix)
+    centred = answers - answers.mean(dim=1, keepdim=True)
+    slopes = torch.einsum("at,btk->bak", regression, centred)
+    residual = centred - torch.einsum("ta,bak->btk", design, slopes)
+    noise = (residual**2).mean(dim=1) * estimator.noise_scale
+    return sums.cpu().numpy(), noise.cpu().numpy()

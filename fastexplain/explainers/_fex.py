@@ -1,0 +1,516 @@
+"""FEXExplainer: attribution as a Bernoulli distribution over feature masks."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastexplain.attribution import attribution_targets
+from fastexplain.attribution._scores import prediction_scores
+from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._learned import LearnedExplainer
+from fastexplain.maskers import TabularMasker
+from fastexplain.networks import MaskPolicy, TabularEncoder, TabularNetwork
+from fastexplain.objectives import PPOCoefficients, forward_kl_loss, ppo_loss
+from fastexplain.tables import Table
+from fastexplain.training import (
+    Checkpoint,
+    Experience,
+    TargetPool,
+    Trainer,
+    Trajectories,
+    collect,
+    mix_rows,
+)
+
+__all__ = ["FEXExplainer"]
+
+_OBJECTIVES = ("forward_kl", "reverse_kl", "ppo")
+#: a deviation this small beside their spread still has its place in the ranking
+_UNIT = 0.004
+_POOL_BYTES = 2**30
+
+
+class FEXExplainer(LearnedExplainer):
+    r"""Fast explanation: attributions of any fitted model in one forward pass.
+
+    A network learns, once, for every output of a model the parameters
+    :math:`\lambda = g(x)` of a Bernoulli distribution over feature masks (Eq. 7) that
+    stands for the empirical attribution of Definition 1:
+    :math:`\lambda_i = E_p[m_i] = \phi_i / A` (Eq. 5-8), in [0, 1].
+
+    Parameters
+    ----------
+    objective : {"forward_kl", "reverse_kl", "ppo"}, default="forward_kl"
+        ``"ppo"`` is the paper as printed: Algorithm 1, Eqs. 9-25. Its objective (Eq. 10)
+        is maximised by the single best mask, nearly always one feature, so its attributions
+        collapse onto single features. ``"reverse_kl"`` is the same machinery with reward
+        ``log c - log q``, whose optimum is the Bernoulli distribution nearest to p.
+        ``"forward_kl"`` matches p's moments and is the only one whose optimum is
+        Definition 1 itself. It is the default since it comes closest to the exact
+        attribution on every task of ``benchmarks/fex_tabular.py`` at the same number of
+        queries.
+    masker : TabularMasker, optional
+        What removing a feature means; default ``TabularMasker(baseline, groups)``.
+    baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
+        What removed features are replaced by; see ``TabularMasker``.
+    groups : mapping of name to columns, optional
+        Columns that are one player.
+    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
+        What the model's outputs are, where it cannot be told. Real-valued outputs are
+        explained by how well a mask keeps the prediction (see Notes).
+    n_queries : int, default=4_000_000
+        Most rows that the model is asked for in ``fit``.
+    n_masks : int, default=128
+        ``"forward_kl"``: coalitions asked for each training row. Rows that have fewer are
+        enumerated. Fewer masks buy more rows: real ones first, then rows that mix the
+        values of two.
+    hidden_dim, n_blocks : int, default=128 and 3
+        Width and number of residual blocks of the network.
+    max_steps, batch_size : int, default=6000 and 256
+        Optimiser steps, and rows in each.
+    learning_rate, weight_decay : float, default=3e-3 and 1e-2
+        Of AdamW; warm-up, then a cosine to zero.
+    patience : int, default=10
+        Validations without a better score before training stops.
+    validation_fraction : float, default=0.1
+        Share of rows held out (256 at most) to choose the best network by.
+    trajectory_length : int, default=5
+        ``"ppo"`` and ``"reverse_kl"``: T masks drawn for each row (Eq. 11).
+    inner_updates : int, default=4
+        ``"ppo"`` and ``"reverse_kl"``: updates on each set of trajectories (Algorithm 1,
+        line 4).
+    clip : float, default=0.2
+        The same: :math:`\epsilon` of Eq. 22.
+    lambda_entropy, lambda_value : float, default=1e-5 and 0.5
+        The same: :math:`\lambda_{en}` and :math:`\lambda_v` of Eq. 25.
+    lambda_kl : float, optional
+        The same: :math:`\lambda_{kl}` of Eq. 25; default 1 for ``"ppo"`` and 0 for
+        ``"reverse_kl"``, whose optimum the class term would move.
+    model_batch_size : int, optional
+        Most rows in one call of the model.
+    n_jobs : int, optional
+        Workers for models outside torch, through joblib.
+    device : str, default="auto"
+        Where the network trains and runs: "cpu", "cuda", "cuda:1"; "auto" takes CUDA
+        where there is one. The model stays where it is.
+    precision : str, default="auto"
+        Of training, in Lightning Fabric's names; "auto" is "bf16-mixed" on CUDA devices
+        that have it, "32-true" elsewhere.
+    max_time : float, optional
+        Seconds for ``fit``; the schedule shortens to end there. Results then depend on
+        the machine.
+    checkpoint : path-like, optional
+        Folder that the run is saved to as it goes. ``fit`` with the same parameters, data
+        and model takes an unfinished run up again; it is removed at the end.
+    verbose : int, default=0
+        1 shows progress bars.
+    random_state : int, RandomState or None
+        Governs all that is drawn.
+
+    Attributes
+    ----------
+    masker_ : TabularMasker
+        Fitted masker.
+    classes_ : ndarray of shape (K,)
+        Class labels; classifiers only.
+    output_names_ : list of str
+        Names of the K outputs.
+    base_values_ : ndarray of shape (K,)
+        The model's outputs with all features removed.
+    best_score_ : float
+        Mean rank correlation with sampled or exact attributions of held-out rows, over all
+        outputs: how far the explainer can be trusted.
+    history_ : dict of lists
+        Losses, held-out score, step and seconds at each validation.
+    n_model_queries_ : int
+        Rows that the model was asked for.
+    n_iter_ : int
+        Optimiser steps taken.
+    stopped_by_ : {"max_steps", "patience", "queries", "max_time", "interrupt"}
+        Why training ended.
+
+    See Also
+    --------
+    ExactExplainer : The same attribution by enumeration, for few features.
+    fastexplain.load : Load a saved explainer.
+
+    Notes
+    -----
+    Features of a row that equal a single-row baseline change nothing when removed. The
+    network is told which these are, and gives them one common value, as symmetry demands:
+    the ``neutral_values`` of the explanation. Larger values raise the output.
+
+    For real-valued outputs f is :math:`\exp(-(f(m \odot x) - f(x))^2 / 2 \sigma^2)` with
+    :math:`\sigma` the spread of the output over X.
+
+    After ``fit`` the model is needed to know the predicted class only. Pickles and saved
+    folders hold no model.
+
+    References
+    ----------
+    Pan, D., Moniz, N., Chawla, N. V. (2025). Fast Explanations via Policy
+    Gradient-Optimized Explainer. IJCAI.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fastexplain import FEXExplainer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> explainer = FEXExplainer(max_steps=300, random_state=0).fit(X, model)
+    >>> explanation = explainer.explain(X[:3])
+    >>> explanation.values.shape
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        objective: str = "forward_kl",
+        *,
+        masker: TabularMasker | None = None,
+        baseline: Any = "mean",
+        groups: Any = None,
+        output: str = "auto",
+        n_queries: int = 4_000_000,
+        n_masks: int = 128,
+        hidden_dim: int = 128,
+        n_blocks: int = 3,
+        max_steps: int = 6000,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        patience: int = 10,
+        validation_fraction: float = 0.1,
+        trajectory_length: int = 5,
+        inner_updates: int = 4,
+        clip: float = 0.2,
+        lambda_entropy: float = 1e-5,
+        lambda_value: float = 0.5,
+        lambda_kl: float | None = None,
+        model_batch_size: int | None = None,
+        n_jobs: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        max_time: float | None = None,
+        checkpoint: Any = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.objective = objective
+        self.masker = masker
+        self.baseline = baseline
+        self.groups = groups
+        self.output = output
+        self.n_queries = n_queries
+        self.n_masks = n_masks
+        self.hidden_dim = hidden_dim
+        self.n_blocks = n_blocks
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.trajectory_length = trajectory_length
+        self.inner_updates = inner_updates
+        self.clip = clip
+        self.lambda_entropy = lambda_entropy
+        self.lambda_value = lambda_value
+        self.lambda_kl = lambda_kl
+        self.model_batch_size = model_batch_size
+        self.n_jobs = n_jobs
+        self.device = device
+        self.precision = precision
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
+        """Learn to explain a fitted model.
+
+        Parameters
+        ----------
+        X : ndarray or DataFrame of shape (n, C)
+            Rows like those to be explained, as the model takes them.
+        y : object
+            The fitted model: ``fit(X, model)``. Labels are ignored if ``model`` is given.
+        model : object, optional
+            The fitted model, by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If no model is given.
+        ValueError
+            For bad parameters or data, or a model that answers NaN.
+        """
+        started = time.monotonic()
+        self._validate_parameters()
+        # all is built on a copy, so that a failed fit leaves this estimator as it was
+        trial = _unfitted_copy(self)
+        trial._fit(X, y, model, started)
+        for name in [name for name in vars(self) if _is_fitted(name)]:
+            delattr(self, name)
+        params = self.get_params(deep=False)
+        vars(self).update({k: v for k, v in vars(trial).items() if k not in params})
+        return self
+
+    def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
+        table = self._begin_fit(X, y, model)
+        seed = self._seed()
+        train, held = self._split(table, seed)
+        encoder = self._fit_encoder(table)
+        checkpoint = self._make_checkpoint(table, seed)
+        validate = self._validator(table.take(held), encoder, seed)
+        torch_rng = torch.Generator().manual_seed(seed)
+        rows = table.take(train)
+        if self.objective == "forward_kl":
+            experience, module = self._forward_kl(rows, encoder, seed, started, checkpoint)
+            loss = _forward_kl
+            steps = self.max_steps
+        else:
+            experience, module = self._policy_gradient(rows, encoder, seed)
+            loss = _PolicyGradient(self._coefficients(), self.kind_ == "classification")
+            steps = self.max_steps
+        _initialise(module, torch_rng)
+        settings = self._settings(steps, seed, started)
+        trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
+        fitted = self._train(trainer)
+        # the value network has done its part once the policy is trained
+        self._finish(getattr(module, "policy", module), encoder, fitted)
+
+    # -- forward KL ------------------------------------------------------------------------
+    def _forward_kl(
+        self,
+        rows: Table,
+        encoder: TabularEncoder,
+        seed: int,
+        started: float,
+        checkpoint: Checkpoint | None,
+    ) -> tuple[Experience, nn.Module]:
+        rng = np.random.default_rng([seed, 3])
+        rows = self._training_rows(rows, rng)
+
+        def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
+            own = np.random.default_rng([seed, 4, chunk])
+            targets = attribution_targets(self._masked, part, self.n_masks, own, self._spread)
+            return self._encode(part, encoder) | vars(targets)
+
+        from tqdm.auto import tqdm
+
+        deadline = None if self.max_time is None else started + 0.5 * float(self.max_time)
+        with tqdm(total=len(rows), desc="queries", unit="row", disable=not self.verbose) as bar:
+            pool = collect(
+                rows,
+                make,
+                held=checkpoint.pool() if checkpoint else None,
+                save=checkpoint.save_pool if checkpoint else None,
+                deadline=deadline,
+                progress=bar,
+            )
+        module = self._policy(encoder, "sinh")
+        _calibrate(module, pool)
+        return TargetPool(pool, self.batch_size, seed), module
+
+    def _training_rows(self, rows: Table, rng: np.random.Generator) -> Table:
+        """As many rows as the query budget buys: real ones first, then mixed ones."""
+        sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
+        per_row = masks_needed(self.masker_.null_players(sample), self.n_masks).mean()
+        per_row = max(1.0, per_row * len(self.masker_.background_))
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        left = self.n_queries - self._masked.n_queries
+        wanted = int(max(left / per_row, 1))
+        wanted = min(wanted, max(1, _POOL_BYTES // (4 * n_players * (n_out + 2))))
+        if wanted <= len(rows):
+            return rows.take(rng.permutation(len(rows))[:wanted])
+        # mixing beyond some tens of copies of each row adds nothing new
+        extra = min(wanted - len(rows), 50 * len(rows))
+        mixed = mix_rows(rows, extra, self.masker_.player_of_column_, rng)
+        order = rng.permutation(len(rows) + extra)
+        n_columns = rows.n_columns
+        index = np.broadcast_to(order[:, None], (len(order), n_columns))
+        return Table(rows.stack(mixed).gather(index))
+
+    # -- policy gradient -------------------------------------------------------------------
+    def _policy_gradient(
+        self, rows: Table, encoder: TabularEncoder, seed: int
+    ) -> tuple[Experience, nn.Module]:
+        inputs = self._encode(rows, encoder)
+        outputs = self._masked.outputs(rows).cpu().float()
+        spread = self._spread
+
+        def ask(part: Table, at: np.ndarray, masks: np.ndarray) -> torch.Tensor:
+            answers = self._masked.values(part, masks)
+            if spread is None:
+                return answers
+            full = outputs[torch.from_numpy(at)].to(answers)
+            return prediction_scores(answers, full, spread.to(answers))
+
+        reverse = self.objective == "reverse_kl"
+        experience = Trajectories(
+            rows,
+            inputs["x"],
+            inputs["null"],
+            outputs,
+            ask,
+            reverse_kl=reverse,
+            random_target=reverse or self.kind_ != "classification",
+            trajectory_length=self.trajectory_length,
+            inner_updates=self.inner_updates,
+            batch_size=self.batch_size,
+            max_queries=self.n_queries,
+            seed=seed,
+        )
+        policy = self._policy(encoder, "linear")
+        value = self._body(encoder, len(self.output_names_))
+        return experience, _ActorCritic(policy, value)
+
+    def _coefficients(self) -> PPOCoefficients:
+        kl = self.lambda_kl
+        if kl is None:
+            kl = 1.0 if self.objective == "ppo" else 0.0
+        return PPOCoefficients(self.lambda_entropy, self.lambda_value, kl, self.clip)
+
+    def _build_network(self, encoder: TabularEncoder) -> nn.Module:
+        return self._policy(encoder, "sinh" if self.objective == "forward_kl" else "linear")
+
+    # -- pieces ----------------------------------------------------------------------------
+    def _body(self, encoder: TabularEncoder, out_features: int) -> TabularNetwork:
+        n_players = self.masker_.n_players
+        return TabularNetwork(encoder, n_players, out_features, self.hidden_dim, self.n_blocks)
+
+    def _policy(self, encoder: TabularEncoder, link: str) -> MaskPolicy:
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        body = self._body(encoder, n_out * (n_players + 1))
+        return MaskPolicy(body, n_out, n_players, link)
+
+    def _method(self) -> str:
+        return f"FEX ({self.objective}), baseline {_baseline_name(self.masker_.baseline)}"
+
+    def _validate_parameters(self) -> None:
+        if self.objective not in _OBJECTIVES:
+            raise ValueError(f"objective must be one of {_OBJECTIVES}, got {self.objective!r}.")
+        whole = ("n_queries", "n_masks", "hidden_dim", "max_steps", "batch_size", "patience")
+        for name in (*whole, "trajectory_length", "inner_updates"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        if self.max_time is not None and not self.max_time > 0:
+            raise ValueError(f"max_time must be a positive number of seconds, got {self.max_time}.")
+        if self.objective == "forward_kl" and self.lambda_kl:
+            warnings.warn("lambda_kl has no effect with objective='forward_kl'.", stacklevel=3)
+
+
+class _ActorCritic(nn.Module):
+    """The policy g and the value network v of Algorithm 1, trained together."""
+
+    forward_methods = ("deviations", "policy_and_value")
+
+    def __init__(self, policy: MaskPolicy, value: nn.Module) -> None:
+        super().__init__()
+        self.policy = policy
+        self.value = value
+
+    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        return self.policy(x, null)
+
+    def deviations(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.policy.deviations(x, null)
+
+    def policy_and_value(
+        self, x: torch.Tensor, null: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mask logits (B, K, N) and values (B, K)."""
+        return self.policy(x, null), self.value(x, null).float()
+
+
+def _forward_kl(module: Any, batch: dict[str, torch.Tensor]) -> Any:
+    deviation, level = module.deviations(batch["x"], batch["null"])
+    return forward_kl_loss(
+        deviation,
+        level,
+        module.unit,
+        module.level_scale,
+        batch["mean"],
+        batch["neutral"],
+        batch["variance"],
+        batch["null"],
+    )
+
+
+class _PolicyGradient:
+    def __init__(self, coefficients: PPOCoefficients, classes: bool) -> None:
+        self.coefficients = coefficients
+        self.classes = classes
+
+    def __call__(self, module: Any, batch: dict[str, torch.Tensor]) -> Any:
+        logits, value = module.policy_and_value(batch["x"], batch["null"])
+        return ppo_loss(
+            logits,
+            value,
+            batch["target"],
+            batch["masks"],
+            batch["reward"],
+            batch["old_log_q"],
+            batch["advantage"],
+            batch["outputs"] if self.classes else None,
+            self.coefficients,
+        )
+
+
+def _calibrate(module: MaskPolicy, pool: dict[str, torch.Tensor]) -> None:
+    """Set the scales of levels and deviations from the targets."""
+    rows = slice(0, 8192)
+    level = torch.logit(pool["neutral"][rows], eps=1e-6)
+    deviation = torch.logit(pool["mean"][rows], eps=1e-6) - level[:, :, None]
+    active = ~pool["null"][rows][:, None].expand_as(deviation)
+    size = (deviation**2 * active).sum(dim=(0, 2)) / active.sum(dim=(0, 2)).clamp(min=1)
+    # the noise of sampled targets is no signal; some spread is kept for tiny data
+    floor = torch.full_like(size, 1e-8)
+    module.unit.copy_(_UNIT * torch.maximum(size, floor).sqrt()[:, None])
+    module.level.copy_(level.mean(dim=0))
+    spread = level.std(dim=0, correction=0)
+    module.level_scale.copy_(torch.where(spread > 1e-4, spread, torch.full_like(spread, 1e-2)))
+
+
+def _initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights anew from a local generator; layers were built from the global one."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            bound = 1.0 / np.sqrt(max(layer.in_features, 1))
+            std_small = layer.weight.detach().std() < 0.2 * bound
+            with torch.no_grad():
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                if std_small:
+                    layer.weight.mul_(0.1)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+        elif isinstance(layer, nn.Embedding):
+            with torch.no_grad():
+                layer.weight.normal_(0.0, 0.3, generator=generator)
+
+
+def _unfitted_copy(estimator: FEXExplainer) -> FEXExplainer:
+    copy = type(estimator)(**estimator.get_params(deep=False))
+    return copy
+
+
+def _is_fitted(name: str) -> bool:
+    # scikit-learn keeps settings of its own (set_output, callbacks) under private names
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _baseline_name(baseline: Any) -> str:
+    return baseline if isinstance(baseline, str) else "of the user's own"

@@ -1,0 +1,302 @@
+"""Explainers that learn a network: encoding, training, and the forward pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from fastexplain.attribution import attribution_targets
+from fastexplain.explainers._base import BaseExplainer
+from fastexplain.explainers._inputs import Schema
+from fastexplain.explainers._state import (
+    decode_encoder,
+    decode_masker,
+    encode_encoder,
+    encode_masker,
+    fingerprint_rows,
+    warn_if_changed,
+)
+from fastexplain.maskers import TabularMasker
+from fastexplain.metrics import rank_correlation
+from fastexplain.networks import TabularEncoder
+from fastexplain.persistence import decode_value, encode_value, save_state
+from fastexplain.tables import Table
+from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, fabric_for
+
+__all__ = ["LearnedExplainer"]
+
+_EXPLAIN_ROWS = 8192
+_VALIDATION_ROWS = 256
+_VALIDATION_MASKS = 1024
+#: quantile features of all columns together; wide tables get fewer a column
+_EMBEDDING_BUDGET = 4096
+_MAX_EDGES = 65
+
+
+class LearnedExplainer(BaseExplainer):
+    """Base of explainers that train a network once and then explain by forward passes."""
+
+    batch_size: int
+    max_steps: int
+    learning_rate: float
+    weight_decay: float
+    patience: int
+    validation_fraction: float
+    max_time: float | None
+    device: str
+    precision: str
+    verbose: int
+    checkpoint: Any
+
+    def _split(self, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on and rows held out; one row serves as both."""
+        if not 0.0 <= self.validation_fraction < 1.0:
+            raise ValueError(
+                f"validation_fraction must be in [0, 1), got {self.validation_fraction}."
+            )
+        order = np.random.default_rng([seed, 1]).permutation(len(table))
+        held = min(int(np.ceil(self.validation_fraction * len(table))), _VALIDATION_ROWS)
+        if held == 0 or held == len(table):
+            return order, order[:_VALIDATION_ROWS]
+        return order[held:], order[:held]
+
+    def _fit_encoder(self, table: Table) -> TabularEncoder:
+        edges = int(np.clip(_EMBEDDING_BUDGET // table.n_columns, 1, _MAX_EDGES))
+        return TabularEncoder.fit(table, edges)
+
+    def _encode(self, table: Table, encoder: TabularEncoder | None = None) -> dict[str, Any]:
+        encoder = self._encoder if encoder is None else encoder
+        return {
+            "x": torch.from_numpy(encoder.transform(table)),
+            "null": torch.from_numpy(self.masker_.null_players(table)),
+        }
+
+    def _validator(self, table: Table, encoder: TabularEncoder, seed: int) -> Any:
+        """Mean rank correlation with E_p[m] on held-out rows, over all outputs."""
+        rng = np.random.default_rng([seed, 2])
+        truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread)
+        inputs = self._encode(table, encoder)
+        reference = truth.mean.reshape(-1, self.masker_.n_players).numpy()
+
+        def validate(module: nn.Module) -> float:
+            device = next(module.parameters()).device
+            with torch.inference_mode():
+                logits = module(inputs["x"].to(device), inputs["null"].to(device))
+            found = logits.float().cpu().reshape(reference.shape).numpy()
+            return float(rank_correlation(found, reference).mean())
+
+        return validate
+
+    def _settings(self, max_steps: int, seed: int, started: float) -> TrainSettings:
+        return TrainSettings(
+            max_steps=max_steps,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            eval_every=max(1, min(250, max_steps // 8)),
+            patience=self.patience,
+            device=self.device,
+            precision=self.precision,
+            verbose=self.verbose,
+            seed=seed,
+            started=started,
+            deadline=None if self.max_time is None else started + float(self.max_time),
+        )
+
+    def _make_checkpoint(self, table: Table, seed: int) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        if not isinstance(self.random_state, int):
+            raise ValueError("checkpoint= needs random_state to be an int, to resume the same run.")
+        skip = ("checkpoint", "verbose", "max_time", "n_jobs", "model_batch_size", "device")
+        parts = {k: repr(v) for k, v in self.get_params(deep=False).items() if k not in skip}
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        digest.update(repr((len(table), table.names, table.dtypes(), seed)).encode())
+        step = max(1, len(table) // 32)
+        some = self._masked.outputs(table.take(slice(None, None, step))).cpu().numpy()
+        digest.update(np.round(some, 4).tobytes())
+        return Checkpoint(self.checkpoint, digest.hexdigest())
+
+    def _train(self, trainer: Trainer) -> Fitted:
+        fitted = trainer.run()
+        if trainer.checkpoint is not None and fitted.stopped_by not in ("interrupt", "max_time"):
+            trainer.checkpoint.finish()
+        return fitted
+
+    def _finish(self, module: nn.Module, encoder: TabularEncoder, fitted: Fitted) -> None:
+        """Store what was learned, and say so when it is poor."""
+        self._network, self._encoder = module, encoder
+        rows = fingerprint_rows(self.masker_, encoder, self._schema)
+        self._fingerprint = self._masked.outputs(rows).cpu()
+        self.history_ = fitted.history
+        self.n_iter_ = fitted.n_steps
+        self.best_score_ = fitted.best_score
+        self.stopped_by_ = fitted.stopped_by
+        self.n_model_queries_ = self._masked.n_queries
+        if (
+            self.masker_.n_players > 1
+            and fitted.best_score < 0.5
+            and fitted.stopped_by != "interrupt"
+        ):
+            warnings.warn(
+                f"The explainer agrees poorly with held-out attributions (rank correlation "
+                f"{fitted.best_score:.2f}, see best_score_). Raise n_queries or max_steps, or "
+                "give more rows.",
+                stacklevel=3,
+            )
+
+    @torch.inference_mode()
+    def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
+        n, n_out = len(table), len(self.output_names_)
+        values = np.empty((n, self.masker_.n_players, n_out))
+        neutral = np.empty((n, n_out))
+        device = next(self._network.parameters()).device
+        for start in range(0, n, _EXPLAIN_ROWS):
+            part = table.take(slice(start, start + _EXPLAIN_ROWS)) if n > _EXPLAIN_ROWS else table
+            inputs = self._encode(part)
+            null = inputs["null"].to(device)
+            deviation, level = self._network.deviations(inputs["x"].to(device), null)
+            logits = (deviation + level[:, :, None]).double()
+            rows = slice(start, start + len(part))
+            values[rows] = torch.sigmoid(logits).transpose(1, 2).cpu().numpy()
+            neutral[rows] = torch.sigmoid(level.double()).cpu().numpy()
+        return values, neutral
+
+    # -- saving ----------------------------------------------------------------------------
+    def save(self, path: Any) -> None:
+        """Save as a folder of JSON and safetensors, without the model and without pickle.
+
+        Parameters
+        ----------
+        path : path-like
+            Folder to make; a saved explainer there is replaced in one move.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        FileExistsError
+            If the path holds anything but a saved explainer.
+
+        See Also
+        --------
+        fastexplain.load : Load it again.
+        """
+        check_is_fitted(self)
+        params = {k: encode_value(v) for k, v in self.get_params(deep=False).items()}
+        params["masker"] = None if self.masker is None else encode_masker(self._fitted_masker())
+        config = {
+            "explainer": type(self).__name__,
+            "params": params,
+            "masker": encode_masker(self.masker_),
+            "schema": {
+                "kind": self._schema.kind,
+                "names": self._schema.names,
+                "dtypes": self._schema.dtypes,
+                "quantity": self._schema.quantity,
+                "feature_names_in": [str(n) for n in getattr(self, "feature_names_in_", [])],
+            },
+            "encoder": encode_encoder(self._encoder),
+            "outputs": {
+                "kind": self.kind_,
+                "names": self.output_names_,
+                "classes": encode_value(getattr(self, "classes_", None)),
+                "classes_dtype": str(getattr(self, "classes_", np.zeros(0)).dtype),
+                "base_values": [encode_value(float(v)) for v in self.base_values_],
+            },
+            "fit": {
+                "history": self.history_,
+                "n_iter": self.n_iter_,
+                "best_score": self.best_score_,
+                "stopped_by": self.stopped_by_,
+                "n_model_queries": self.n_model_queries_,
+            },
+        }
+        weights = {f"network.{k}": v for k, v in self._network.state_dict().items()}
+        weights["fingerprint"] = self._fingerprint
+        if self._spread is not None:
+            weights["spread"] = self._spread
+        save_state(path, config, weights)
+
+    def _fitted_masker(self) -> TabularMasker:
+        return self.masker_
+
+    @classmethod
+    def _from_state(cls, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> Self:
+        params = dict(config["params"])
+        given = params.pop("masker")
+        explainer = cls(**{k: decode_value(v) for k, v in params.items()})
+        if given is not None:
+            masker = decode_masker(given)
+            explainer.masker = TabularMasker(masker.baseline, masker.groups, masker.n_background)
+        self = explainer
+        self.masker_ = decode_masker(config["masker"])
+        schema = config["schema"]
+        template = self.masker_.background_.take(slice(0, 1))
+        self._schema = Schema(
+            schema["kind"], schema["names"], schema["dtypes"], schema["quantity"], template
+        )
+        self.n_features_in_ = len(schema["names"])
+        if schema["feature_names_in"]:
+            self.feature_names_in_ = np.asarray(schema["feature_names_in"], dtype=object)
+        self._encoder = decode_encoder(config["encoder"])
+        outputs, fit = config["outputs"], config["fit"]
+        self.kind_, self.output_names_ = outputs["kind"], outputs["names"]
+        if outputs["classes"] is not None:
+            dtype = outputs["classes_dtype"]
+            self.classes_ = np.asarray(decode_value(outputs["classes"]), dtype=dtype)
+        self.base_values_ = np.array([decode_value(v) for v in outputs["base_values"]])
+        self.history_, self.n_iter_ = fit["history"], fit["n_iter"]
+        self.best_score_, self.stopped_by_ = fit["best_score"], fit["stopped_by"]
+        self.n_model_queries_ = fit["n_model_queries"]
+        self._fingerprint = weights.pop("fingerprint")
+        self._spread = weights.pop("spread", None)
+        self._model = self._masked = None
+        network = self._build_network(self._encoder)
+        own = {k.removeprefix("network."): v for k, v in weights.items()}
+        try:
+            network.load_state_dict(own)
+        except RuntimeError as error:
+            raise ValueError(f"The weights do not belong to the configuration: {error}") from error
+        self._network = network.to(fabric_for(self.device, "32-true").device).eval()
+        return self
+
+    def _build_network(self, encoder: TabularEncoder) -> nn.Module:
+        """The network as ``explain`` uses it, with weights yet to come."""
+        raise NotImplementedError
+
+    def attach_model(self, model: Any) -> Self:
+        """Attach the model again after loading or unpickling.
+
+        Parameters
+        ----------
+        model : object
+            What was passed to ``fit``, or its like; it must have the same outputs. Other
+            answers than at ``fit`` raise a warning.
+
+        Returns
+        -------
+        self
+        """
+        super().attach_model(model)
+        rows = fingerprint_rows(self.masker_, self._encoder, self._schema)
+        warn_if_changed(self._fingerprint, self._masked.outputs(rows))
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_network" in state:
+            import copy
+
+            # a network trained on a GPU must load where there is none
+            state["_network"] = copy.deepcopy(state["_network"]).cpu()
+        return state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_network")

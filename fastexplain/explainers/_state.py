@@ -1,0 +1,128 @@
+"""A learned explainer's fitted state as JSON values and tensors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastexplain._table_json import decode_table, encode_table
+from fastexplain.explainers._inputs import Schema
+from fastexplain.maskers import TabularMasker
+from fastexplain.maskers._baselines import cells_as_row, first_cell
+from fastexplain.networks import TabularEncoder
+from fastexplain.networks._encoder import ColumnEncoder
+from fastexplain.persistence import decode_value, encode_value
+from fastexplain.tables import Table
+
+__all__ = [
+    "decode_encoder",
+    "decode_masker",
+    "encode_encoder",
+    "encode_masker",
+    "fingerprint_rows",
+    "warn_if_changed",
+]
+
+_FINGERPRINT_ROWS = 16
+
+
+def encode_encoder(encoder: TabularEncoder) -> list[dict[str, Any]]:
+    """Describe the columns; edges are stored with the weights' precision to spare."""
+    out = []
+    for column in encoder.columns:
+        categories = [encode_value(value) for value in column.categories]
+        if any(isinstance(c, dict) and "__unsaved__" in c for c in categories):
+            raise TypeError(
+                f"Categories like {column.categories[0]!r} cannot be saved as JSON; pickle the "
+                "explainer instead."
+            )
+        out.append(
+            {
+                "numeric": column.numeric,
+                "center": encode_value(column.center),
+                "scale": encode_value(column.scale),
+                "edges": [encode_value(float(edge)) for edge in column.edges],
+                "categories": categories,
+            }
+        )
+    return out
+
+
+def decode_encoder(state: list[dict[str, Any]]) -> TabularEncoder:
+    """The inverse of ``encode_encoder``."""
+    return TabularEncoder(
+        [
+            ColumnEncoder(
+                numeric=column["numeric"],
+                center=decode_value(column["center"]),
+                scale=decode_value(column["scale"]),
+                edges=np.array([decode_value(edge) for edge in column["edges"]]),
+                categories=[decode_value(value) for value in column["categories"]],
+            )
+            for column in state
+        ]
+    )
+
+
+def encode_masker(masker: TabularMasker) -> dict[str, Any]:
+    """Describe a fitted tabular masker."""
+    return {
+        "baseline": encode_value(masker.baseline),
+        "groups": encode_value(masker.groups),
+        "n_background": int(masker.n_background),
+        "background": encode_table(masker.background_),
+        "feature_names": masker.feature_names_,
+        "player_of_column": [int(player) for player in masker.player_of_column_],
+    }
+
+
+def decode_masker(state: dict[str, Any]) -> TabularMasker:
+    """The inverse of ``encode_masker``."""
+    masker = TabularMasker(
+        decode_value(state["baseline"]), decode_value(state["groups"]), state["n_background"]
+    )
+    masker.background_ = decode_table(state["background"])
+    masker.feature_names_ = state["feature_names"]
+    masker.player_of_column_ = np.array(state["player_of_column"], dtype=int)
+    return masker
+
+
+def fingerprint_rows(masker: TabularMasker, encoder: TabularEncoder, schema: Schema) -> Table:
+    """Rows to know a model by, made of quantiles and categories: no training row is kept."""
+    background = masker.background_.take(slice(0, 1))
+    rows = [background]
+    for k in range(_FINGERPRINT_ROWS - 1):
+        cells = []
+        for j, column in enumerate(encoder.columns):
+            cell = first_cell(background, j)
+            if column.numeric and schema.dtypes[j].lower().startswith(("int", "uint", "float")):
+                edge = column.edges[(k * 7 + j * 3) % len(column.edges)]
+                cell = edge * column.scale + column.center
+                cell = cell if schema.dtypes[j].lower().startswith("float") else round(cell)
+            elif column.categories:
+                cell = column.categories[(k + j) % len(column.categories)]
+            cells.append(cell)
+        rows.append(cells_as_row(background, cells))
+    table = rows[0]
+    index = np.zeros((1, background.n_columns), dtype=int)
+    for row in rows[1:]:
+        n = len(table)
+        source = table.stack(row)
+        table = Table(source.gather(np.arange(n + 1)[:, None] + index))
+    return table
+
+
+def warn_if_changed(fingerprint: torch.Tensor, answers: torch.Tensor) -> None:
+    """Warn when a model answers otherwise than the one that was explained."""
+    gap = (fingerprint.double().cpu() - answers.double().cpu()).abs()
+    limit = 1e-3 * fingerprint.abs().max().clamp(min=1.0)
+    if bool((gap > limit).any()):
+        warnings.warn(
+            f"The attached model is not the one that was explained: its outputs differ by up to "
+            f"{float(gap.max()):.3g} on the explainer's check rows. Its explanations are of the "
+            "old model; fit again for the new one.",
+            stacklevel=4,
+        )

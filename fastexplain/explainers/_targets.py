@@ -1,0 +1,68 @@
+"""Which output of the model is explained: the meaning of ``target=``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["resolve_target"]
+
+
+def resolve_target(
+    target: Any, n_rows: int, kind: str, classes: np.ndarray | None, output_names: list[str]
+) -> np.ndarray | None:
+    """Positions of the explained outputs.
+
+    Parameters
+    ----------
+    target : "all", label or array of n labels
+        Class labels for classifiers; positions or names of outputs otherwise.
+    n_rows : int
+    kind : {"classification", "multilabel", "regression"}
+    classes : ndarray of shape (K,) or None
+    output_names : list of str
+
+    Returns
+    -------
+    int ndarray of shape (n,) or None
+        None stands for all outputs.
+
+    Raises
+    ------
+    ValueError
+        For a label that the model does not know, or the wrong number of labels.
+    """
+    if isinstance(target, str) and target == "all":
+        return None
+    labels = np.asarray(target) if not isinstance(target, str) else np.asarray(target, dtype=object)
+    if labels.ndim > 1:
+        raise ValueError(f"target has shape {labels.shape}; give one label, or one a row.")
+    if labels.ndim == 1 and len(labels) != n_rows:
+        raise ValueError(f"target has {len(labels)} labels for {n_rows} rows.")
+    flat = labels.reshape(-1).tolist()
+    lookup: dict[Any, int] = {name: k for k, name in enumerate(output_names)}
+    if kind == "classification" and classes is not None:
+        known = {label: k for k, label in enumerate(np.asarray(classes).tolist())}
+        # a class's own label first; its name as text serves where no label is meant by it
+        lookup = {**lookup, **known}
+    else:
+        lookup.update({k: k for k in range(len(output_names))})
+    try:
+        found = [lookup[label] for label in flat]
+    except (KeyError, TypeError):
+        unknown = next(label for label in flat if not _known(label, lookup))
+        choices = output_names if classes is None else np.asarray(classes).tolist()
+        raise ValueError(
+            f"target {unknown!r} is not among the model's outputs {choices}; give one of them, "
+            "one for each row, 'predicted' or 'all'."
+        ) from None
+    positions = np.asarray(found, dtype=np.int64)
+    return np.full(n_rows, positions[0]) if labels.ndim == 0 else positions
+
+
+def _known(label: Any, lookup: dict[Any, int]) -> bool:
+    try:
+        return label in lookup
+    except TypeError:
+        return False

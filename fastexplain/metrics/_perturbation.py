@@ -1,0 +1,86 @@
+"""Positive and negative perturbation: what happens as ranked features are removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastexplain.masked_model import MaskedModel
+from fastexplain.tables import Table, as_table
+
+__all__ = ["PerturbationAUC", "perturbation_auc"]
+
+
+@dataclass(frozen=True)
+class PerturbationAUC:
+    """Areas under the perturbation curves of one set of attributions.
+
+    Attributes
+    ----------
+    positive : float
+        Most important features removed first: lower is better.
+    negative : float
+        Least important first: higher is better.
+    positive_curve, negative_curve : ndarray of shape (N + 1,)
+        Mean score with 0, 1, ..., N features removed.
+    """
+
+    positive: float
+    negative: float
+    positive_curve: np.ndarray
+    negative_curve: np.ndarray
+
+
+def perturbation_auc(
+    masked: MaskedModel, X: Any, values: Any, target: Any, kind: str = "accuracy"
+) -> PerturbationAUC:
+    """Remove features in order of attribution and watch the explained output.
+
+    Parameters
+    ----------
+    masked : MaskedModel
+        The model with its masker.
+    X : Table, ndarray or DataFrame of n rows
+    values : array-like of shape (n, N)
+        Attributions; ties are broken by position.
+    target : int array-like of shape (n,)
+        Position of the explained output of each row.
+    kind : {"accuracy", "probability"}
+        Score: whether the target is still the model's argmax (section 4.2 of the FEX paper,
+        after Chefer et al., 2021), or its output.
+
+    Returns
+    -------
+    PerturbationAUC
+        By the trapezoidal rule over the share of features removed, from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not agree or ``kind`` is not known.
+    """
+    if kind not in ("accuracy", "probability"):
+        raise ValueError(f"kind must be 'accuracy' or 'probability', got {kind!r}.")
+    table = X if isinstance(X, Table) else as_table(X)
+    values, target = np.asarray(values, float), np.asarray(target)
+    n, n_players = len(table), masked.masker.n_players
+    if values.shape != (n, n_players) or target.shape != (n,):
+        raise ValueError(
+            f"values of shape {values.shape} and target of shape {target.shape} do not fit "
+            f"{n} rows of {n_players} features."
+        )
+    curves = []
+    # position of each feature in the order of removal, most important first
+    place = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
+    for order in (place, n_players - 1 - place):
+        masks = order[:, None, :] >= np.arange(n_players + 1)[:, None]
+        answers = masked.values(table, masks).cpu().numpy()
+        if kind == "accuracy":
+            score = answers.argmax(axis=2) == target[:, None]
+        else:
+            score = np.take_along_axis(answers, target[:, None, None], axis=2)[:, :, 0]
+        curves.append(score.mean(axis=0))
+    areas = [float(np.trapezoid(curve, dx=1.0 / n_players)) for curve in curves]
+    return PerturbationAUC(areas[0], areas[1], curves[0], curves[1])

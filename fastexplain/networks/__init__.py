@@ -1,0 +1,7 @@
+"""Networks g: encoded rows to (B, K, N)."""
+
+from fastexplain.networks._encoder import TabularEncoder
+from fastexplain.networks._policy import MaskPolicy
+from fastexplain.networks._tabular import TabularNetwork
+
+__all__ = ["MaskPolicy", "TabularEncoder", "TabularNetwork"]

@@ -1,0 +1,113 @@
+"""The network for tables: embeddings of categories and numbers, then a residual MLP."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fastexplain.networks._encoder import TabularEncoder
+
+__all__ = ["NumericEmbedding", "ResidualBlock", "TabularNetwork"]
+
+
+class NumericEmbedding(nn.Module):
+    """Quantile embeddings of numbers: where between two quantiles, and beyond which.
+
+    Each number becomes, for every interval between neighbouring quantiles, the fraction of
+    it that lies below the number (piecewise linear), whether it lies above each quantile
+    (so that the steps of trees are one weight away), its scaled value, and a missing flag.
+
+    Parameters
+    ----------
+    edges : list of ndarray
+        Distinct, sorted quantiles of each column, scaled like the inputs.
+    """
+
+    def __init__(self, edges: list[np.ndarray]) -> None:
+        super().__init__()
+        left = np.concatenate([e[:-1] for e in edges]) if edges else np.zeros(0)
+        width = np.concatenate([np.diff(e) for e in edges]) if edges else np.zeros(0)
+        column = np.repeat(np.arange(len(edges)), [len(e) - 1 for e in edges])
+        self.register_buffer("left", torch.from_numpy(left).float())
+        self.register_buffer("inverse_width", torch.from_numpy(1.0 / width).float())
+        # a step half-way to the next quantile, where no cell of the data lies
+        step = torch.from_numpy(left + 0.5 * width).float()
+        self.register_buffer("step", step)
+        self.register_buffer("column", torch.from_numpy(column))
+        self.out_features = 2 * len(column) + 2 * len(edges)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Embed numbers of shape (B, C) as (B, out_features)."""
+        missing = torch.isnan(x)
+        x = torch.where(missing, torch.zeros((), dtype=x.dtype, device=x.device), x)
+        wide = x[:, self.column]
+        linear = ((wide - self.left) * self.inverse_width).clamp_(0.0, 1.0)
+        # a missing number stands at the mean, like any other; the flag tells them apart
+        above = (wide > self.step).to(x.dtype)
+        tail = torch.sign(x) * torch.log1p(x.abs())
+        return torch.cat([linear, above, tail, missing.to(x.dtype)], dim=1)
+
+
+class ResidualBlock(nn.Module):
+    """``h + W2 gelu(W1 norm(h))``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Keep the shape (B, width)."""
+        return h + self.outer(F.gelu(self.inner(self.norm(h))))
+
+
+class TabularNetwork(nn.Module):
+    """Residual MLP on encoded rows and null-player flags.
+
+    Parameters
+    ----------
+    encoder : TabularEncoder
+        Gives the columns' kinds, quantiles and categories.
+    n_players : int
+        Number of null-player flags, N.
+    out_features : int
+        Size of the output.
+    width, n_blocks : int
+        Size of the hidden layers and number of residual blocks.
+    """
+
+    def __init__(
+        self, encoder: TabularEncoder, n_players: int, out_features: int, width: int, n_blocks: int
+    ) -> None:
+        super().__init__()
+        columns = encoder.columns
+        numeric = [j for j, c in enumerate(columns) if c.numeric]
+        categorical = [j for j, c in enumerate(columns) if not c.numeric]
+        self.register_buffer("numeric", torch.tensor(numeric, dtype=torch.long))
+        self.register_buffer("categorical", torch.tensor(categorical, dtype=torch.long))
+        sizes = [columns[j].n_codes for j in categorical]
+        offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if sizes else np.zeros(0)
+        self.register_buffer("offsets", torch.from_numpy(offsets.astype(np.int64)))
+        self.embed_numbers = NumericEmbedding([columns[j].edges for j in numeric])
+        self.embed_categories = nn.Embedding(max(sum(sizes), 1), width)
+        self.first = nn.Linear(self.embed_numbers.out_features + n_players, width)
+        self.blocks = nn.ModuleList([ResidualBlock(width) for _ in range(n_blocks)])
+        self.norm = nn.LayerNorm(width)
+        self.last = nn.Linear(width, out_features)
+        nn.init.normal_(self.embed_categories.weight, std=0.3)
+        nn.init.normal_(self.last.weight, std=0.1 / np.sqrt(width))
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        """Map encoded rows (B, C) and flags (B, N) to (B, out_features)."""
+        flags = null.to(x.dtype)
+        h = self.first(torch.cat([self.embed_numbers(x[:, self.numeric]), flags], dim=1))
+        if self.categorical.numel():
+            codes = x[:, self.categorical].long() + self.offsets
+            h = h + self.embed_categories(codes).sum(dim=1)
+        for block in self.blocks:
+            h = block(h)
+        return self.last(self.norm(h))

@@ -1,0 +1,193 @@
+"""Rows of any container (ndarray, pandas, polars) behind three small operations.
+
+Everything else in the package talks about *cells*: which row a cell of a masked input is
+taken from. Taking cells by index keeps every column's dtype, categories, time zone and
+missing-value marker exactly as the model was fitted on them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+__all__ = ["Table", "as_table"]
+
+
+class Table:
+    """Read-only rows in the container they came in.
+
+    Parameters
+    ----------
+    native : ndarray, pandas.DataFrame or polars.DataFrame
+        The rows, two-dimensional.
+
+    Attributes
+    ----------
+    kind : {"numpy", "pandas", "polars"}
+    names : list of str
+        Column names as text; ``x0, x1, ...`` for arrays.
+    """
+
+    def __init__(self, native: Any) -> None:
+        self.native = native
+        if isinstance(native, np.ndarray):
+            self.kind = "numpy"
+            self.names = [f"x{j}" for j in range(native.shape[1])]
+        else:
+            self.kind = "polars" if _is_polars(native) else "pandas"
+            self.names = [str(name) for name in native.columns]
+
+    def __len__(self) -> int:
+        return self.native.shape[0]
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return self.native.shape[1]
+
+    def column(self, j: int) -> Any:
+        """Column ``j`` as a one-dimensional array or Series, in its own dtype."""
+        if self.kind == "numpy":
+            return self.native[:, j]
+        if self.kind == "pandas":
+            return self.native.iloc[:, j]
+        return self.native.to_series(j)
+
+    def dtypes(self) -> list[str]:
+        """Each column's dtype as text; an array repeats its one dtype."""
+        if self.kind == "numpy":
+            return [str(self.native.dtype)] * self.n_columns
+        return [str(dtype) for dtype in self.native.dtypes]
+
+    def take(self, rows: Any) -> Table:
+        """Rows by position, a slice or an index array."""
+        if self.kind == "pandas":
+            return Table(self.native.iloc[rows])
+        return Table(self.native[rows])
+
+    def stack(self, other: Table) -> CellSource:
+        """Make the cells of these rows, followed by ``other``'s, available to ``gather``."""
+        return CellSource(self, other)
+
+
+class CellSource:
+    """Cells of two stacked tables, to be gathered column by column.
+
+    A homogeneous table is held as one matrix, which is faster by far than column by column.
+    """
+
+    def __init__(self, first: Table, second: Table) -> None:
+        self.kind, self.native_columns = first.kind, None
+        self.matrix: np.ndarray | None = None
+        self.columns: list[Any] = []
+        if first.kind == "numpy":
+            self.matrix = np.concatenate([first.native, second.native])
+        elif first.kind == "pandas":
+            self._stack_pandas(first.native, second.native)
+        else:
+            self.names = first.native.columns
+            for j in range(first.n_columns):
+                self.columns.append(first.column(j).append(second.column(j)))
+
+    def _stack_pandas(self, first: Any, second: Any) -> None:
+        import pandas as pd
+
+        self.native_columns = first.columns
+        dtypes = set(first.dtypes)
+        if len(dtypes) == 1 and isinstance(next(iter(dtypes)), np.dtype):
+            self.matrix = np.concatenate([first.to_numpy(), second.to_numpy()])
+            return
+        for j in range(first.shape[1]):
+            parts = [first.iloc[:, j], second.iloc[:, j]]
+            self.columns.append(pd.concat(parts, ignore_index=True).array)
+
+    def gather(self, index: np.ndarray) -> Any:
+        """Build rows whose cell ``(r, j)`` is cell ``(index[r, j], j)`` of the stack.
+
+        Parameters
+        ----------
+        index : int ndarray of shape (n, n_columns)
+
+        Returns
+        -------
+        ndarray, pandas.DataFrame or polars.DataFrame
+            In the container and with the dtypes of the stacked tables.
+        """
+        if self.matrix is not None:
+            cells = np.take_along_axis(self.matrix, index, axis=0)
+            if self.kind == "numpy":
+                return cells
+            import pandas as pd
+
+            return pd.DataFrame(cells, columns=self.native_columns, copy=False)
+        if self.kind == "pandas":
+            import pandas as pd
+
+            arrays = {j: array.take(index[:, j]) for j, array in enumerate(self.columns)}
+            frame = pd.DataFrame(arrays, copy=False)
+            frame.columns = self.native_columns
+            return frame
+        import polars as pl
+
+        # a numpy index is copied into polars once a column, in place of a Python list
+        return pl.DataFrame([s.gather(index[:, j]) for j, s in enumerate(self.columns)])
+
+
+def as_table(X: Any, *, like: Table | Sequence[str] | None = None) -> Table:
+    """Wrap rows, or say what is wrong with them.
+
+    Parameters
+    ----------
+    X : ndarray, pandas.DataFrame, polars.DataFrame, torch.Tensor or sequence of rows
+        Two-dimensional data.
+    like : Table, optional
+        What the rows must agree with in container, as fitted on.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    TypeError
+        For sparse matrices, lazy frames and other containers.
+    ValueError
+        For data that is not two-dimensional, or columns that cannot be told apart.
+    """
+    if issparse(X):
+        raise TypeError(
+            "Sparse data was passed, but dense data is required. Use X.toarray() to convert."
+        )
+    if _is_pandas(X) or _is_polars(X):
+        return Table(X)
+    if hasattr(X, "collect") and hasattr(X, "columns"):
+        raise TypeError("X is a lazy frame: call X.collect() first.")
+    if hasattr(X, "detach"):
+        X = X.detach().cpu().numpy()
+    array = np.asarray(X)
+    if array.dtype.kind in "US":
+        array = array.astype(object)
+    if array.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {array.ndim}D array instead with shape {array.shape}. "
+            "Reshape your data either using array.reshape(-1, 1) if it has a single feature "
+            "or array.reshape(1, -1) if it contains a single sample."
+        )
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported\n{array}\n")
+    return Table(array)
+
+
+def _is_pandas(X: Any) -> bool:
+    # no import: data of a library that was never imported cannot be that library's
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(X, pandas.DataFrame)
+
+
+def _is_polars(X: Any) -> bool:
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(X, polars.DataFrame)

@@ -1,0 +1,19 @@
+"""One training loop for every method, and where its batches come from."""
+
+from fastexplain.training._checkpoint import Checkpoint
+from fastexplain.training._pool import TargetPool, collect, mix_rows
+from fastexplain.training._trainer import Experience, Fitted, Trainer, TrainSettings, fabric_for
+from fastexplain.training._trajectories import Trajectories
+
+__all__ = [
+    "Checkpoint",
+    "Experience",
+    "Fitted",
+    "TargetPool",
+    "TrainSettings",
+    "Trainer",
+    "Trajectories",
+    "collect",
+    "fabric_for",
+    "mix_rows",
+]

@@ -1,0 +1,119 @@
+"""An interrupted run's state on disk, without pickled code."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["Checkpoint"]
+
+_FILE = "state.pt"
+_POOL = "experience.pt"
+_INFO = "run.json"
+
+
+class Checkpoint:
+    """A folder that an unfinished run is saved to and taken up from.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder; made if missing.
+    fingerprint : str
+        Identifies parameters, data and model of the run.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds an unfinished run of another fingerprint, or other files.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
+        self.folder = Path(path)
+        self.fingerprint = fingerprint
+        info = self.folder / _INFO
+        self._unfinished = False
+        if info.exists():
+            held = json.loads(info.read_text())
+            if held["fingerprint"] != fingerprint:
+                raise ValueError(
+                    f"{self.folder} holds an unfinished run with other parameters, data or "
+                    "model. Fit with those to resume it, delete the folder to drop it, or give "
+                    "another checkpoint=."
+                )
+            self._unfinished = True
+        elif self.folder.exists() and any(self.folder.iterdir()):
+            raise ValueError(
+                f"{self.folder} exists and is not a checkpoint; give another checkpoint=."
+            )
+
+    def save(
+        self,
+        step: int,
+        module: nn.Module,
+        optimizer: Any,
+        generator: torch.Generator,
+        experience: Any,
+        fitted: Any,
+        best: dict[str, torch.Tensor],
+    ) -> None:
+        """Write the run's state; the file is replaced in one move, never half written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "step": step,
+            "module": module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "generator": generator.get_state(),
+            "experience": experience.position(),
+            "fitted": dict(vars(fitted)),
+            "best": best,
+        }
+        self._write(_FILE, state, step)
+
+    def save_pool(self, pool: dict[str, torch.Tensor]) -> None:
+        """Write what the model has answered so far, so that it is never asked again."""
+        self._write(_POOL, pool, 0)
+
+    def pool(self) -> dict[str, torch.Tensor] | None:
+        """What an unfinished run had been answered, or None."""
+        return self._read(_POOL, "cpu")
+
+    def _write(self, name: str, state: dict[str, Any], step: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self.folder / (name + ".part")
+        torch.save(state, draft)
+        os.replace(draft, self.folder / name)
+        (self.folder / _INFO).write_text(
+            json.dumps({"fingerprint": self.fingerprint, "step": step})
+        )
+
+    def _read(self, name: str, device: Any) -> dict[str, Any] | None:
+        if not self._unfinished or not (self.folder / name).exists():
+            return None
+        # weights_only: the file can hold tensors and plain values, and runs no code
+        return torch.load(self.folder / name, map_location=device, weights_only=True)
+
+    def resume(
+        self, module: nn.Module, optimizer: Any, generator: torch.Generator, experience: Any
+    ) -> tuple[int, Any, dict[str, torch.Tensor]] | None:
+        """Put a saved state back, or return None where there is none."""
+        from fastexplain.training._trainer import Fitted
+
+        state = self._read(_FILE, next(module.parameters()).device)
+        if state is None:
+            return None
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"].cpu())
+        experience.seek(state["experience"])
+        return state["step"], Fitted(**state["fitted"]), state["best"]
+
+    def finish(self) -> None:
+        """Remove the state of a run that has ended."""
+        shutil.rmtree(self.folder, ignore_errors=True)

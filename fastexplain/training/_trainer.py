@@ -1,0 +1,261 @@
+"""The one training loop: device, precision, schedule, validation, interrupts, history."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from fastexplain.training._checkpoint import Checkpoint
+
+__all__ = ["Experience", "Fitted", "TrainSettings", "Trainer", "fabric_for"]
+
+Batch = dict[str, torch.Tensor]
+LossFunction = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, torch.Tensor]]]
+
+
+class Experience(Protocol):
+    """Where batches come from: a pool of targets, or trajectories of the current policy."""
+
+    def batch(self, module: nn.Module, generator: torch.Generator) -> Batch | None:
+        """Give the next batch, or None once the query budget is spent."""
+
+    def position(self) -> int:
+        """How many batches have been given."""
+
+    def seek(self, position: int) -> None:
+        """Go on as if so many batches had been given."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How long, how fast and on what.
+
+    Attributes
+    ----------
+    max_steps : int
+        Optimiser steps.
+    learning_rate, weight_decay : float
+        Of AdamW; the rate rises over the first 5% and falls to zero along a cosine.
+    eval_every, patience : int
+        Steps between validations; validations without a new best before stopping.
+    deadline : float or None
+        ``time.monotonic()`` at which to stop; the schedule shortens to end there.
+    started : float
+        ``time.monotonic()`` when fit began.
+    """
+
+    max_steps: int
+    learning_rate: float
+    weight_decay: float
+    eval_every: int
+    patience: int
+    device: str
+    precision: str
+    verbose: int
+    seed: int
+    started: float
+    deadline: float | None = None
+
+
+@dataclass
+class Fitted:
+    """What a run leaves behind."""
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    best_score: float = float("-inf")
+    best_step: int = 0
+    n_steps: int = 0
+    stopped_by: str = "max_steps"
+
+
+def fabric_for(device: str, precision: str) -> Any:
+    """Lightning Fabric for a device name (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``)."""
+    from lightning_fabric import Fabric
+
+    name, _, index = device.partition(":")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda' was asked for, but torch sees no CUDA device here.")
+    if name not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device={device!r} is not known: give 'auto', 'cpu', 'cuda' or 'cuda:0'.")
+    if precision == "auto":
+        mixed = name == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if mixed else "32-true"
+    devices: Any = [int(index)] if index else 1
+    return Fabric(accelerator=name, devices=devices, precision=precision)  # type: ignore[arg-type]
+
+
+class Trainer:
+    """Moves a network by an objective.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network; holds the best weights found when ``run`` returns.
+    loss : callable
+        ``loss(module, batch)`` gives a scalar to minimise and parts to log.
+    experience : Experience
+        Gives batches.
+    validate : callable
+        ``validate(module)`` gives a held-out score, higher is better.
+    settings : TrainSettings
+    checkpoint : Checkpoint, optional
+        Saved to at every validation; resumed from where it holds an unfinished run.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: LossFunction,
+        experience: Experience,
+        validate: Callable[[nn.Module], float],
+        settings: TrainSettings,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.module = module
+        self.loss = loss
+        self.experience = experience
+        self.validate = validate
+        self.settings = settings
+        self.checkpoint = checkpoint
+
+    def run(self) -> Fitted:
+        """Train until the steps, the time or the patience run out.
+
+        Returns
+        -------
+        Fitted
+            With ``stopped_by`` one of "max_steps", "max_time", "patience", "queries" and
+            "interrupt".
+        """
+        s = self.settings
+        fabric = fabric_for(s.device, s.precision)
+        self.module.to(fabric.device)
+        optimizer = torch.optim.AdamW(_decay_groups(self.module, s.weight_decay), s.learning_rate)
+        wrapped, optimizer = fabric.setup(self.module, optimizer, move_to_device=False)
+        for name in getattr(self.module, "forward_methods", ()):
+            # mixed precision then wraps these as it wraps forward
+            wrapped.mark_forward_method(name)
+        generator = torch.Generator().manual_seed(s.seed)
+        fitted, best = Fitted(), _weights(self.module)
+        start = 0
+        if self.checkpoint is not None:
+            resumed = self.checkpoint.resume(self.module, optimizer, generator, self.experience)
+            if resumed is not None:
+                start, fitted, best = resumed
+        waited, sums, count = 0, {}, 0
+        step = start
+        bar = _progress(s.verbose, s.max_steps, start)
+        try:
+            while step < s.max_steps:
+                progress = self._progress(step)
+                if progress >= 1.0:
+                    fitted.stopped_by = "max_time"
+                    break
+                batch = self.experience.batch(wrapped, generator)
+                if batch is None:
+                    fitted.stopped_by = "queries"
+                    break
+                for group in optimizer.param_groups:
+                    group["lr"] = s.learning_rate * _schedule(progress)
+                wrapped.train()
+                loss, parts = self.loss(wrapped, batch)
+                if not torch.isfinite(loss):
+                    raise FloatingPointError(
+                        f"The training loss became {loss.item()} at step {step}; lower "
+                        "learning_rate, or check X for extreme values."
+                    )
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+                optimizer.step()
+                step += 1
+                for name, value in {"loss": loss.detach(), **parts}.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                count += 1
+                bar.update(1)
+                if step % s.eval_every == 0 or step == s.max_steps:
+                    waited += 1
+                    if self._record(fitted, step, sums, count):
+                        best, waited = _weights(self.module), 0
+                    bar.set_postfix(score=f"{fitted.history['score'][-1]:.3f}", refresh=False)
+                    sums, count = {}, 0
+                    self._save(step, optimizer, generator, fitted, best)
+                    if waited >= s.patience:
+                        fitted.stopped_by = "patience"
+                        break
+            if count and self._record(fitted, step, sums, count):
+                best = _weights(self.module)
+        except KeyboardInterrupt:
+            fitted.stopped_by = "interrupt"
+            self._save(step, optimizer, generator, fitted, best)
+            warnings.warn(
+                f"Training was interrupted at step {step} of {s.max_steps}; the best network "
+                f"so far (step {fitted.best_step}) is kept.",
+                stacklevel=4,
+            )
+        finally:
+            bar.close()
+        self.module.load_state_dict(best)
+        self.module.eval()
+        fitted.n_steps = step
+        return fitted
+
+    def _progress(self, step: int) -> float:
+        """Share of the run that is over, by steps or by time, whichever is further."""
+        s = self.settings
+        share = step / s.max_steps
+        if s.deadline is None:
+            return share
+        left = s.deadline - time.monotonic()
+        return max(share, 1.0 - left / max(s.deadline - s.started, 1e-9)) if left > 0 else 1.0
+
+    def _record(self, fitted: Fitted, step: int, sums: dict[str, Any], count: int) -> bool:
+        self.module.eval()
+        score = self.validate(self.module)
+        row = {name: float(total) / count for name, total in sums.items()}
+        row |= {"step": step, "score": score, "seconds": time.monotonic() - self.settings.started}
+        for name, value in row.items():
+            fitted.history.setdefault(name, []).append(float(value))
+        better = score > fitted.best_score
+        if better:
+            fitted.best_score, fitted.best_step = score, step
+        return better
+
+    def _save(self, step: int, optimizer: Any, generator: torch.Generator, *rest: Any) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(step, self.module, optimizer, generator, self.experience, *rest)
+
+
+def _schedule(progress: float, warmup: float = 0.05) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    if progress < warmup:
+        return max(progress / warmup, 0.02)
+    share = (progress - warmup) / (1.0 - warmup)
+    return 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * share))))
+
+
+def _decay_groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, norms and scales do not."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _progress(verbose: int, total: int, start: int) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, initial=start, desc="training", unit="step", disable=not verbose)
