@@ -27,7 +27,7 @@ def encode_table(table: Table) -> dict[str, Any]:
         return {"kind": "polars", "ipc": base64.b64encode(buffer.getvalue()).decode()}
     if table.kind == "numpy":
         native = table.native
-        cells = [[_plain(v) for v in row] for row in native.astype(object)]
+        cells = [[_plain(v) for v in row] for row in native]
         return {
             "kind": "numpy",
             "dtype": native.dtype.str,
@@ -45,7 +45,10 @@ def decode_table(state: dict[str, Any]) -> Table:
         from fastexplain._extras import optional_import
 
         pl = optional_import("polars", "polars", "this explainer was fitted on polars data")
-        return Table(pl.read_ipc(io.BytesIO(base64.b64decode(state["ipc"]))))
+        try:
+            return Table(pl.read_ipc(io.BytesIO(base64.b64decode(state["ipc"]))))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ValueError(f"The saved polars rows are damaged ({error}).") from error
     if state["kind"] == "numpy":
         dtype = np.dtype(state["dtype"])
         cells = np.empty((len(state["cells"]), state["width"]), dtype=object)
@@ -59,7 +62,7 @@ def decode_table(state: dict[str, Any]) -> Table:
     frame = pd.DataFrame(
         {j: _decode_column(pd, column) for j, column in enumerate(state["columns"])}
     )
-    names = [tuple(n["tuple"]) if isinstance(n, dict) else n for n in state["names"]]
+    names = [_decode_name(name) for name in state["names"]]
     tuples = bool(names) and all(isinstance(name, tuple) for name in names)
     frame.columns = pd.MultiIndex.from_tuples(names) if tuples else names
     return Table(frame)
@@ -67,6 +70,12 @@ def decode_table(state: dict[str, Any]) -> Table:
 
 def _encode_name(name: Any) -> Any:
     return {"tuple": [_plain(part) for part in name]} if isinstance(name, tuple) else _plain(name)
+
+
+def _decode_name(name: Any) -> Any:
+    if isinstance(name, dict) and "tuple" in name:
+        return tuple(_restore(part) for part in name["tuple"])
+    return _restore(name)
 
 
 def _plain(value: Any) -> Any:
@@ -109,8 +118,10 @@ def _encode_column(column: Any) -> dict[str, Any]:
     if dtype.kind in "mM":
         # pandas' own text of these dtypes holds unit and time zone
         naive = column.dt.tz_convert("UTC").dt.tz_localize(None) if _has_zone(dtype) else column
-        counts = naive.to_numpy().astype(f"{dtype.kind}8[ns]").astype(np.int64)
-        return {"dtype": str(dtype), "nanoseconds": [int(count) for count in counts]}
+        counts = naive.to_numpy()
+        unit = np.datetime_data(counts.dtype)[0]
+        ticks = [int(count) for count in counts.astype(np.int64)]
+        return {"dtype": str(dtype), "unit": unit, "ticks": ticks}
     cells = [None if _missing(value) else _plain(value) for value in column.array]
     return {"dtype": str(dtype), "cells": cells, "nan": [_is_nan(value) for value in column.array]}
 
@@ -120,9 +131,9 @@ def _decode_column(pd: Any, state: dict[str, Any]) -> Any:
         categories = _decode_column(pd, state["categories"])
         dtype = pd.CategoricalDtype(pd.Index(categories), ordered=state["ordered"])
         return pd.Series(pd.Categorical.from_codes(state["codes"], dtype=dtype))
-    if "nanoseconds" in state:
+    if "ticks" in state:
         kind = "m" if state["dtype"].startswith("timedelta") else "M"
-        counts = np.array(state["nanoseconds"], dtype=np.int64).view(f"{kind}8[ns]")
+        counts = np.array(state["ticks"], dtype=np.int64).view(f"{kind}8[{state['unit']}]")
         series = pd.Series(counts)
         if "," in state["dtype"]:
             return series.dt.tz_localize("UTC").astype(state["dtype"])
@@ -145,4 +156,4 @@ def _missing(value: Any) -> bool:
 
 
 def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and value != value
+    return isinstance(value, float) and bool(value != value)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
 from fastexplain.maskers import TabularMasker
 from fastexplain.predictors import Predictor
+from fastexplain.predictors._matrix import to_numeric
 from fastexplain.tables import Table
 
 __all__ = ["MaskedModel"]
@@ -63,14 +66,18 @@ class MaskedModel:
         """Most rows in one call of the model, for rows of this width."""
         if self.batch_size is not None:
             return max(1, int(self.batch_size))
-        return int(np.clip(_CALL_BYTES // (8 * max(n_columns, 1)), 64, _CALL_ROWS))
+        # a model of a thousand classes answers more than it is asked
+        width = max(n_columns, self.predictor.n_outputs, 1)
+        return int(np.clip(_CALL_BYTES // (8 * width), 64, _CALL_ROWS))
 
-    def outputs(self, table: Table) -> torch.Tensor:
+    def outputs(self, table: Table, positions: np.ndarray | None = None) -> torch.Tensor:
         """Ask the model for rows as they are.
 
         Parameters
         ----------
         table : Table of n rows
+        positions : int ndarray of shape (n,), optional
+            What errors call the rows; default 0 to n - 1.
 
         Returns
         -------
@@ -82,18 +89,17 @@ class MaskedModel:
         ValueError
             If an output is NaN or infinite; the row is named.
         """
-        step = self.call_rows(table.n_columns)
-        parts = [
-            self._ask(table.take(slice(start, start + step)).native, np.arange(start, start + step))
-            for start in range(0, len(table), step)
-        ]
-        return torch.cat(parts) if parts else torch.zeros((0, self.predictor.n_outputs))
+        if positions is None:
+            positions = np.arange(len(table))
+        return self._ask(table.native, positions)
 
     def empty_value(self) -> torch.Tensor:
-        """v of the empty mask: the mean output over the background, shape (K,)."""
+        """Value of the empty mask: the mean output over the background, shape (K,)."""
         return self.outputs(self.masker.background_).mean(dim=0)
 
-    def values(self, table: Table, masks: np.ndarray) -> torch.Tensor:
+    def values(
+        self, table: Table, masks: np.ndarray, positions: np.ndarray | None = None
+    ) -> torch.Tensor:
         """Ask the model for masked rows, averaged over the background.
 
         Parameters
@@ -101,83 +107,124 @@ class MaskedModel:
         table : Table of B rows
         masks : bool ndarray of shape (B, T, N) or (T, N)
             True keeps a player. A two-dimensional array serves every row.
+        positions : int ndarray of shape (B,), optional
+            What errors call the rows; default 0 to B - 1.
 
         Returns
         -------
         tensor of shape (B, T, K)
         """
-        n_rows = len(table)
-        if masks.ndim == 2:
-            masks = np.broadcast_to(masks, (n_rows, *masks.shape))
-        n_masks, n_background = masks.shape[1], len(self.masker.background_)
-        flat = masks.reshape(n_rows * n_masks, masks.shape[2])
+        n_rows, n_masks = len(table), masks.shape[-2]
+        if positions is None:
+            positions = np.arange(n_rows)
+        masks = masks if masks.ndim == 3 else masks[None]
         source = self._source(table)
-        step = max(1, self.call_rows(table.n_columns) // n_background)
+        limit = max(1, self.call_rows(table.n_columns) // len(self.masker.background_))
+        # blocks of whole rows, or of one row's masks: kept cells are then copied by
+        # broadcasting, with no index for each
+        row_step, mask_step = max(1, limit // max(n_masks, 1)), limit
         parts = []
-        for start in range(0, len(flat), step):
-            part = flat[start : start + step]
-            rows = np.arange(start, start + len(part)) // n_masks
-            parts.append(self._masked(source, part, rows, n_rows, n_background))
+        for row in range(0, n_rows if n_masks else 0, row_step):
+            rows = slice(row, row + row_step)
+            block = masks[rows] if len(masks) == n_rows else masks
+            answers = [
+                self._masked(source, block[:, start : start + mask_step], rows, positions[rows])
+                for start in range(0, n_masks, mask_step)
+            ]
+            parts += [answers[0] if len(answers) == 1 else torch.cat(answers, dim=1)]
         if not parts:
-            return torch.zeros((n_rows, n_masks, self.predictor.n_outputs))
-        return torch.cat(parts).reshape(n_rows, n_masks, -1)
+            return self._empty().new_zeros((n_rows, n_masks, self.predictor.n_outputs))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _source(self, table: Table) -> Any:
         """Where masked rows come from: tensors on the model's device, or columns."""
         if not self.predictor.torch_module:
             return self.masker.source(table)
-        rows = [np.asarray(t.native, dtype=np.float32) for t in (table, self.masker.background_)]
-        return tuple(torch.from_numpy(r.copy()).to(self.predictor.device) for r in rows)
+        return tuple(self._to_tensor(part) for part in (table, self.masker.background_))
+
+    def _to_tensor(self, table: Table) -> torch.Tensor:
+        try:
+            cells = np.array(to_numeric(table.native), dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                "A torch module needs numeric columns; got "
+                f"{dict(zip(table.names, table.dtypes(), strict=True))}. Encode them first, or "
+                "pass a function that does so as the model."
+            ) from error
+        return torch.from_numpy(cells).to(self.predictor.device)
 
     def _masked(
-        self, source: Any, masks: np.ndarray, rows: np.ndarray, n_rows: int, n_background: int
+        self, source: Any, masks: np.ndarray, rows: slice, positions: np.ndarray
     ) -> torch.Tensor:
-        keep = masks[:, self.masker.player_of_column_]
+        """Ask for one block, of shape (B, T, K); ``masks`` has one row's or B rows' masks."""
+        player = self.masker.player_of_column_
+        keep = masks if np.array_equal(player, np.arange(masks.shape[2])) else masks[:, :, player]
         if self.predictor.torch_module:
             own, background = source
-            keep_there = torch.from_numpy(keep).to(own.device)[:, None]
-            own_rows = own[torch.from_numpy(rows).to(own.device)][:, None]
-            inputs = torch.where(keep_there, own_rows, background)
+            kept = torch.from_numpy(np.ascontiguousarray(keep)).to(own.device)
+            inputs = torch.where(kept[:, :, None], own[rows][:, None, None], background)
             inputs = inputs.reshape(-1, inputs.shape[-1])
         else:
-            index = np.where(keep[:, None], rows[:, None, None], n_rows + self._background_index)
-            inputs = source.gather(index.reshape(-1, keep.shape[1]))
-        answers = self._ask(inputs, np.repeat(rows, n_background))
-        if n_background == 1:
-            return answers
-        return answers.reshape(len(masks), n_background, -1).mean(dim=1)
+            inputs = source.masked(keep, rows)
+        n_background = len(self.masker.background_)
+        answers = self._ask(inputs, np.repeat(positions, masks.shape[1] * n_background))
+        shape = (len(positions), masks.shape[1], n_background, answers.shape[1])
+        return (
+            answers.reshape(shape).mean(dim=2)
+            if n_background > 1
+            else answers.reshape(shape[0], shape[1], shape[3])
+        )
 
-    @property
-    def _background_index(self) -> np.ndarray:
-        return np.arange(len(self.masker.background_))[:, None]
+    def _empty(self) -> torch.Tensor:
+        """Answer to no question, in the dtype and on the device of every answer."""
+        if self.predictor.torch_module:
+            return torch.zeros((0, self.predictor.n_outputs), device=self.predictor.device)
+        return torch.zeros((0, self.predictor.n_outputs), dtype=torch.float64)
 
-    def _ask(self, inputs: Any, rows: np.ndarray) -> torch.Tensor:
+    def _ask(self, inputs: Any, positions: np.ndarray) -> torch.Tensor:
+        """Call the model, as often as the batch size demands, and check what it answers."""
+        n, step = inputs.shape[0], self.call_rows(inputs.shape[1])
+        if n <= step:
+            return self._call(inputs, positions) if n else self._empty()
+        parts = []
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            part = inputs[rows] if isinstance(inputs, torch.Tensor) else _take(inputs, rows)
+            parts.append(self._call(part, positions[rows]))
+        return torch.cat(parts)
+
+    def _call(self, inputs: Any, positions: np.ndarray) -> torch.Tensor:
         """Call the model once (or once a worker) and check what it answers."""
         n = inputs.shape[0]
         if self.n_jobs not in (None, 1) and not self.predictor.torch_module:
-            answers = self._ask_workers(inputs, n)
+            given: Any = self._call_workers(inputs, n)
         else:
-            answers = self.predictor(inputs)
-        if not isinstance(answers, torch.Tensor):
-            answers = torch.from_numpy(np.ascontiguousarray(answers))
+            given = self.predictor(inputs)
+        answers = given
+        if not isinstance(given, torch.Tensor):
+            answers = torch.from_numpy(np.require(given, requirements=["C", "W"]))
         self.n_queries += n
         if self.on_queries is not None:
             self.on_queries(n)
-        if not bool(torch.isfinite(answers).all()):
-            bad = torch.nonzero(~torch.isfinite(answers).all(dim=1))[0].item()
-            raise ValueError(
-                f"The model answered NaN or infinity for an input made of row {rows[bad]} of "
-                f"the batch ({answers[bad].tolist()}). If it cannot take the baseline that "
-                "replaces removed features, choose another with baseline=."
-            )
+        # a sum is several times faster than a look at every number, and NaN or infinity
+        # shows in it; where it only overflowed, the second look says so
+        if not math.isfinite(float(answers.sum())):
+            broken = ~torch.isfinite(answers).all(dim=1)
+            if bool(broken.any()):
+                bad = int(torch.nonzero(broken)[0])
+                raise ValueError(
+                    "The model answered NaN or infinity for an input made of row "
+                    f"{positions[bad]} of the batch ({answers[bad].tolist()}). If it cannot take "
+                    "the baseline that replaces removed features, choose another with baseline=."
+                )
         return answers
 
-    def _ask_workers(self, inputs: Any, n: int) -> np.ndarray:
-        from joblib import effective_n_jobs
-
+    def _call_workers(self, inputs: Any, n: int) -> np.ndarray:
         edges = np.linspace(0, n, min(effective_n_jobs(self.n_jobs), n) + 1).astype(int)
-        parts = [
-            Table(inputs).take(slice(a, b)).native for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        parts = [_take(inputs, slice(a, b)) for a, b in pairwise(edges)]
         answers = Parallel(n_jobs=self.n_jobs)(delayed(self.predictor)(part) for part in parts)
         return np.concatenate(answers)
+
+
+def _take(inputs: Any, rows: slice) -> Any:
+    return Table(inputs).take(rows).native

@@ -19,6 +19,14 @@ from fastexplain.tables import Table
 __all__ = ["load", "save_state"]
 
 _FORMAT = 1
+_SECTIONS = {
+    "params": dict,
+    "masker": dict,
+    "schema": dict,
+    "encoder": list,
+    "outputs": dict,
+    "fit": dict,
+}
 _CONFIG, _WEIGHTS = "config.json", "weights.safetensors"
 
 
@@ -43,27 +51,60 @@ def save_state(
     from safetensors.torch import save_file
 
     folder = Path(path)
-    if folder.exists() and not (folder / _CONFIG).is_file():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise FileExistsError(f"{folder} exists and holds no saved explainer; not replaced.")
+    if folder.exists() and not _may_replace(folder):
+        raise FileExistsError(
+            f"{folder} exists and holds something other than a saved explainer, which would be "
+            "lost; give another path, or delete it."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         header = {"format": _FORMAT, "fastexplain": __version__}
-        (draft / _CONFIG).write_text(json.dumps(header | config, indent=1))
+        text = json.dumps(header | config, indent=1)
+        (draft / _CONFIG).write_text(text, encoding="utf-8")
         contiguous = {name: t.detach().cpu().contiguous().clone() for name, t in weights.items()}
         save_file(contiguous, draft / _WEIGHTS)
         draft.chmod(0o755)
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, old / "old")
-            os.replace(draft, folder)
-            shutil.rmtree(old, ignore_errors=True)
+            _exchange(draft, folder)
         else:
             os.replace(draft, folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def _exchange(draft: Path, folder: Path) -> None:
+    """Put ``draft`` in the place of ``folder``, or leave ``folder`` where it is."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    try:
+        os.replace(folder, aside / "old")
+        try:
+            os.replace(draft, folder)
+        except BaseException:
+            os.replace(aside / "old", folder)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _may_replace(folder: Path) -> bool:
+    """Whether a folder is empty, or holds a saved explainer and nothing else."""
+    if not folder.is_dir():
+        return False
+    found = {entry.name for entry in folder.iterdir()}
+    if not found:
+        return True
+    # other libraries call their files config.json, too
+    return found <= {_CONFIG, _WEIGHTS} and _is_ours(folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and {"format", "fastexplain", "explainer"} <= config.keys()
 
 
 def load(path: str | os.PathLike[str], model: Any = None) -> Any:
@@ -104,26 +145,46 @@ def load(path: str | os.PathLike[str], model: Any = None) -> Any:
     >>> fastexplain.load(folder, model=model).explain(X[:2]).values.shape
     (2, 4)
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from fastexplain.explainers import FEXExplainer
 
     folder = Path(path)
-    if not (folder / _CONFIG).is_file():
-        raise FileNotFoundError(f"{folder} holds no saved explainer ({_CONFIG} is missing).")
-    config = json.loads((folder / _CONFIG).read_text())
+    for name in (_CONFIG, _WEIGHTS):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} holds no saved explainer ({name} is missing).")
+    try:
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(folder / _WEIGHTS)
+    except (ValueError, SafetensorError) as error:
+        raise ValueError(_damaged(folder, error)) from error
+    if not isinstance(config, dict) or "explainer" not in config:
+        raise ValueError(_damaged(folder, f"{_CONFIG} does not describe an explainer"))
     if config.get("format") != _FORMAT:
         raise ValueError(
             f"{folder} was written in format {config.get('format')} by fastexplain "
-            f"{config.get('fastexplain')}; this is {__version__}, which reads format {_FORMAT}."
+            f"{config.get('fastexplain')}; this is {__version__}, which reads format {_FORMAT}. "
+            "Load it with that version, or fit and save again with this one."
         )
     known = {"FEXExplainer": FEXExplainer}
-    if config["explainer"] not in known:
+    wrong = [k for k, kind in _SECTIONS.items() if not isinstance(config.get(k), kind)]
+    if wrong:
+        raise ValueError(_damaged(folder, f"{_CONFIG} lacks {wrong[0]!r}"))
+    kind = next((cls for name, cls in known.items() if name == config["explainer"]), None)
+    if kind is None:
         raise ValueError(f"{folder} holds a {config['explainer']!r}, which is not known here.")
-    explainer = known[config["explainer"]]._from_state(config, load_file(folder / _WEIGHTS))
+    try:
+        explainer = kind._from_state(config, weights)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(_damaged(folder, repr(error))) from error
     if model is not None:
         explainer.attach_model(model)
     return explainer
+
+
+def _damaged(folder: Path, why: object) -> str:
+    return f"The saved explainer in {folder} is damaged ({why}); save it again, or copy it anew."
 
 
 def encode_value(value: Any) -> Any:
@@ -136,7 +197,9 @@ def encode_value(value: Any) -> Any:
         return encode_value(value.to_dict())
     if isinstance(value, dict):
         return {"__map__": [[encode_value(k), encode_value(v)] for k, v in value.items()]}
-    if isinstance(value, list | tuple):
+    if isinstance(value, tuple):
+        return {"__tuple__": [encode_value(v) for v in value]}
+    if isinstance(value, list):
         return {"__list__": [encode_value(v) for v in value]}
     if isinstance(value, np.generic):
         return encode_value(value.item())
@@ -157,6 +220,8 @@ def decode_value(value: Any) -> Any:
         return float.fromhex(value["__float__"])
     if "__list__" in value:
         return [decode_value(v) for v in value["__list__"]]
+    if "__tuple__" in value:
+        return tuple(decode_value(v) for v in value["__tuple__"])
     if "__map__" in value:
         return {decode_value(k): decode_value(v) for k, v in value["__map__"]}
     if "__table__" in value:

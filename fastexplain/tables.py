@@ -8,7 +8,7 @@ missing-value marker exactly as the model was fitted on them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,16 @@ class Table:
             return self.native.iloc[:, j]
         return self.native.to_series(j)
 
+    def matrix(self) -> np.ndarray | None:
+        """All cells as one array where the columns share a NumPy dtype, else None."""
+        if self.kind == "numpy":
+            return self.native
+        if self.kind == "pandas" and self.n_columns:
+            dtypes = set(self.native.dtypes)
+            if len(dtypes) == 1 and isinstance(next(iter(dtypes)), np.dtype):
+                return self.native.to_numpy()
+        return None
+
     def dtypes(self) -> list[str]:
         """Each column's dtype as text; an array repeats its one dtype."""
         if self.kind == "numpy":
@@ -81,26 +91,27 @@ class CellSource:
     """
 
     def __init__(self, first: Table, second: Table) -> None:
-        self.kind, self.native_columns = first.kind, None
+        self.kind = first.kind
+        self.native_columns: Any = None
+        self.n_first, self.n_second = len(first), len(second)
         self.matrix: np.ndarray | None = None
         self.columns: list[Any] = []
-        if first.kind == "numpy":
-            self.matrix = np.concatenate([first.native, second.native])
-        elif first.kind == "pandas":
-            self._stack_pandas(first.native, second.native)
-        else:
-            self.names = first.native.columns
+        if first.kind == "polars":
             for j in range(first.n_columns):
-                self.columns.append(first.column(j).append(second.column(j)))
+                column = first.column(j).clone()  # append works in place
+                self.columns.append(column.append(second.column(j)).rechunk())
+            return
+        if first.kind == "pandas":
+            self.native_columns = first.native.columns
+        own, other = first.matrix(), second.matrix()
+        if own is not None and other is not None and own.dtype == other.dtype:
+            self.matrix = np.concatenate([own, other])
+        else:
+            self._stack_pandas(first.native, second.native)
 
     def _stack_pandas(self, first: Any, second: Any) -> None:
         import pandas as pd
 
-        self.native_columns = first.columns
-        dtypes = set(first.dtypes)
-        if len(dtypes) == 1 and isinstance(next(iter(dtypes)), np.dtype):
-            self.matrix = np.concatenate([first.to_numpy(), second.to_numpy()])
-            return
         for j in range(first.shape[1]):
             parts = [first.iloc[:, j], second.iloc[:, j]]
             self.columns.append(pd.concat(parts, ignore_index=True).array)
@@ -118,34 +129,66 @@ class CellSource:
             In the container and with the dtypes of the stacked tables.
         """
         if self.matrix is not None:
-            cells = np.take_along_axis(self.matrix, index, axis=0)
-            if self.kind == "numpy":
-                return cells
-            import pandas as pd
+            return self._wrap_matrix(np.take_along_axis(self.matrix, index, axis=0))
+        return self._wrap_columns(lambda j: index[:, j])
 
-            return pd.DataFrame(cells, columns=self.native_columns, copy=False)
+    def masked(self, keep: np.ndarray, rows: slice) -> Any:
+        """Replace cells of the first table's rows by those of each row of the second.
+
+        Parameters
+        ----------
+        keep : bool ndarray of shape (B, T, n_columns) or (1, T, n_columns)
+            Cells to keep; a single block serves every row.
+        rows : slice
+            The B rows of the first table.
+
+        Returns
+        -------
+        ndarray, pandas.DataFrame or polars.DataFrame
+            ``B * T * R`` rows: the second table's R rows vary fastest, then the T masks.
+        """
+        if self.matrix is not None:
+            own, other = self.matrix[: self.n_first][rows], self.matrix[self.n_first :]
+            cells = np.where(keep[:, :, None], own[:, None, None], other)
+            return self._wrap_matrix(cells.reshape(-1, cells.shape[3]))
+        own_rows = np.arange(self.n_first)[rows][:, None, None]
+        other_rows = self.n_first + np.arange(self.n_second)
+        return self._wrap_columns(
+            lambda j: np.where(keep[:, :, None, j], own_rows, other_rows).reshape(-1)
+        )
+
+    def _wrap_matrix(self, cells: np.ndarray) -> Any:
+        if self.kind == "numpy":
+            return cells
+        import pandas as pd
+
+        # with the dtype said, pandas does not take objects for text or times
+        return pd.DataFrame(cells, columns=self.native_columns, dtype=cells.dtype, copy=False)
+
+    def _wrap_columns(self, index_of: Callable[[int], np.ndarray]) -> Any:
         if self.kind == "pandas":
             import pandas as pd
 
-            arrays = {j: array.take(index[:, j]) for j, array in enumerate(self.columns)}
-            frame = pd.DataFrame(arrays, copy=False)
+            columns = {
+                j: pd.Series(array.take(index_of(j)), dtype=array.dtype, copy=False)
+                for j, array in enumerate(self.columns)
+            }
+            frame = pd.DataFrame(columns, copy=False)
             frame.columns = self.native_columns
             return frame
         import polars as pl
 
         # a numpy index is copied into polars once a column, in place of a Python list
-        return pl.DataFrame([s.gather(index[:, j]) for j, s in enumerate(self.columns)])
+        return pl.DataFrame([s.gather(index_of(j)) for j, s in enumerate(self.columns)])
 
 
-def as_table(X: Any, *, like: Table | Sequence[str] | None = None) -> Table:
+def as_table(X: Any) -> Table:
     """Wrap rows, or say what is wrong with them.
 
     Parameters
     ----------
     X : ndarray, pandas.DataFrame, polars.DataFrame, torch.Tensor or sequence of rows
         Two-dimensional data.
-    like : Table, optional
-        What the rows must agree with in container, as fitted on.
 
     Returns
     -------
@@ -154,9 +197,9 @@ def as_table(X: Any, *, like: Table | Sequence[str] | None = None) -> Table:
     Raises
     ------
     TypeError
-        For sparse matrices, lazy frames and other containers.
+        For sparse matrices and lazy frames.
     ValueError
-        For data that is not two-dimensional, or columns that cannot be told apart.
+        For data that is not two-dimensional, or complex.
     """
     if issparse(X):
         raise TypeError(
@@ -164,13 +207,14 @@ def as_table(X: Any, *, like: Table | Sequence[str] | None = None) -> Table:
         )
     if _is_pandas(X) or _is_polars(X):
         return Table(X)
-    if hasattr(X, "collect") and hasattr(X, "columns"):
+    if hasattr(type(X), "collect") and hasattr(type(X), "columns"):
         raise TypeError("X is a lazy frame: call X.collect() first.")
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()
     array = np.asarray(X)
     if array.dtype.kind in "US":
-        array = array.astype(object)
+        # a list of mixed rows keeps its numbers, which NumPy would turn into text
+        array = np.asarray(X, dtype=object)
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {array.ndim}D array instead with shape {array.shape}. "

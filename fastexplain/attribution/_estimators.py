@@ -32,6 +32,8 @@ class LinearEstimator:
         The linear model's inputs and the operator that fits it; None if exact.
     noise_scale : float
         Factor from the mean squared residual to the variance of one attribution.
+    plain : ndarray of shape (a + 2, T), or None
+        Weights of the plain average over the sample; None if exact.
     """
 
     masks: np.ndarray
@@ -39,6 +41,7 @@ class LinearEstimator:
     design: np.ndarray | None = None
     regression: np.ndarray | None = None
     noise_scale: float = 0.0
+    plain: np.ndarray | None = None
 
 
 def empirical_rows(masks: np.ndarray, n_players: int) -> np.ndarray:
@@ -97,13 +100,16 @@ def make_estimator(masks: np.ndarray, n_players: int, *, exact: bool) -> LinearE
     regression = _ridge_operator(design)
     constant, slopes = _closed_forms(n_active, n_players)
     mean_rows = rows.mean(axis=1, keepdims=True)
-    weights = (constant[:, None] - mean_rows + rows) / n_masks + (
-        slopes - rows @ design / n_masks
-    ) @ regression
-    freedom = max(n_masks - 1.0 - np.trace(regression @ design), 1.0)
+    if n_active <= n_masks:
+        fitted = (slopes - rows @ design / n_masks) @ regression
+    else:
+        fitted = slopes @ regression - rows @ (design @ regression) / n_masks
+    weights = (constant[:, None] - mean_rows + rows) / n_masks + fitted
+    freedom = max(n_masks - 1.0 - float((regression.T * design).sum()), 1.0)
     spread = ((rows[:n_active] - mean_rows[:n_active]) ** 2).mean()
     unseen = 1.0 - n_masks / 2.0**n_active if n_active < 60 else 1.0
-    return LinearEstimator(masks, weights, design, regression, spread * unseen / freedom)
+    noise_scale = spread * unseen / freedom
+    return LinearEstimator(masks, weights, design, regression, noise_scale, rows / n_masks)
 
 
 def _ridge_operator(design: np.ndarray, ridge: float = 1e-2) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -17,6 +20,7 @@ __all__ = ["MAX_ACTIVE", "exact_attribution"]
 
 #: Most active players of a row that are enumerated (2**20 is a million coalitions).
 MAX_ACTIVE = 20
+Block = Callable[[], tuple[np.ndarray, np.ndarray]]
 _KINDS = ("empirical", "normalized", "shapley")
 
 
@@ -69,19 +73,21 @@ def exact_attribution(
     values = np.zeros((n, n_players, n_out))
     neutral = np.zeros((n, n_out))
     limit = masked.call_rows(table.n_columns)
+    blocks: tuple[int, Sequence[Block]] = (-1, [])
     for a, rows in active_groups(null, {a: max(1, limit >> a) for a in range(most + 1)}):
+        if blocks[0] != a:
+            blocks = a, _blocks(a, n_players, kind, limit)
         part, part_null = table.take(rows), null[rows]
-        full = masked.outputs(part).cpu().double() if scale is not None else None
-        sums: torch.Tensor | float = 0.0
-        for start in range(0, 2**a, limit):
-            masks = all_coalitions(a, start, min(start + limit, 2**a))
-            answers = masked.values(part, expand_masks(masks, part_null))
-            if kind == "shapley":
-                weights = _shapley_rows(masks)
-            else:
-                answers = _scores(answers, full, scale)
-                weights = empirical_rows(masks, n_players) / 2.0**a
-            sums = sums + _combine(weights, answers)
+        full: torch.Tensor | None = None
+        sums = torch.zeros(())
+        for make in blocks[1]:
+            masks, weights = make()
+            answers = masked.values(part, expand_masks(masks, part_null), rows)
+            if kind != "shapley" and scale is not None:
+                # the first block ends with the coalition of all players, the row itself
+                full = answers[:, -1] if full is None else full
+                answers = prediction_scores(answers, full, scale.to(answers))
+            sums = sums.to(answers.device) + _combine(weights, answers)
         active, rest = sums[:, :, :a].cpu().numpy(), sums[:, :, a:].cpu().numpy()
         if kind == "shapley":
             common = np.zeros((len(rows), n_out))
@@ -92,13 +98,23 @@ def exact_attribution(
     return values, neutral
 
 
-def _scores(
-    answers: torch.Tensor, full: torch.Tensor | None, scale: torch.Tensor | None
-) -> torch.Tensor:
-    if full is None:
-        return answers
-    full = full.to(answers)
-    return prediction_scores(answers, full, scale.to(answers) if scale is not None else None)
+def _blocks(n_active: int, n_players: int, kind: str, limit: int) -> Sequence[Block]:
+    """Makers of the enumeration's blocks of coalitions and their weights, last block first.
+
+    A block that holds all coalitions is made once, for all chunks of rows.
+    """
+
+    def make(start: int) -> tuple[np.ndarray, np.ndarray]:
+        masks = all_coalitions(n_active, start, min(start + limit, 2**n_active))
+        if kind == "shapley":
+            return masks, _shapley_rows(masks)
+        return masks, empirical_rows(masks, n_players) / 2.0**n_active
+
+    if 2**n_active <= limit:
+        block = make(0)
+        return [lambda: block]
+    starts = range(0, 2**n_active, limit)
+    return [partial(make, start) for start in reversed(starts)]
 
 
 def _combine(weights: np.ndarray, answers: torch.Tensor) -> torch.Tensor:
@@ -117,7 +133,8 @@ def _normalize(
     safe = np.where(total > 0, total, 1.0)
     dead = total <= 0
     active = np.where(dead[:, :, None], 0.5, active / safe[:, :, None])
-    return active, np.where(dead, 0.5, neutral / safe)
+    # rounding may pass the bounds
+    return np.clip(active, 0.0, 1.0), np.clip(np.where(dead, 0.5, neutral / safe), 0.0, 1.0)
 
 
 def _shapley_rows(masks: np.ndarray) -> np.ndarray:

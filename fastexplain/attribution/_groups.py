@@ -49,16 +49,16 @@ def expand_masks(masks: np.ndarray, null: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    bool ndarray of shape (B, T, N)
+    bool ndarray of shape (B, T, N), or (T, N) where no player is null
         Null players are absent: their value is the same either way.
     """
     if masks.shape[1] == null.shape[1]:
-        return np.broadcast_to(masks, (len(null), *masks.shape))
-    wide = np.zeros((len(null), len(masks), null.shape[1]), dtype=bool)
-    positions = active_positions(null, masks.shape[1])
-    target = np.broadcast_to(positions[:, None], (len(null), *masks.shape))
-    np.put_along_axis(wide, target, np.broadcast_to(masks, target.shape), axis=2)
-    return wide
+        return masks
+    # every player takes the column of its active number; null ones share a column of zeros
+    columns = np.zeros((masks.shape[1] + 1, len(masks)), dtype=bool)
+    columns[:-1] = masks.T
+    number = np.where(null, masks.shape[1], np.cumsum(~null, axis=1) - 1)
+    return np.ascontiguousarray(columns[number].transpose(0, 2, 1))
 
 
 def scatter_players(active: np.ndarray, neutral: np.ndarray, null: np.ndarray) -> np.ndarray:

@@ -94,34 +94,55 @@ def attribution_targets(
             if exact:
                 cached[a] = estimator
         part = table.take(rows)
-        answers = masked.values(part, expand_masks(estimator.masks, null[rows]))
+        answers = masked.values(part, expand_masks(estimator.masks, null[rows]), rows)
         if scale is not None:
-            full = masked.outputs(part).to(answers)
+            # an enumeration ends with the coalition of all players, the row itself
+            full = answers[:, -1] if exact else masked.outputs(part, rows).to(answers)
             answers = prediction_scores(answers, full, scale.to(answers))
-        sums, noise = apply_estimator(estimator, answers)
-        total = np.maximum(sums[:, :, a + 1], 1e-300)
-        dead = sums[:, :, a + 1] <= 0
-        ratio = np.where(dead[:, :, None], 0.5, sums[:, :, : a + 1] / total[:, :, None])
-        ratio = np.clip(ratio, 0.0, 1.0)
+        ratio, noise = _shares(estimator, answers.double())
         mean[rows] = scatter_players(ratio[:, :, :a], ratio[:, :, a], null[rows])
         neutral[rows] = ratio[:, :, a]
-        variance[rows] = np.where(dead, 0.0, noise / total**2)
+        variance[rows] = noise
     return Targets(*(torch.from_numpy(array) for array in (mean, neutral, variance)))
+
+
+def _shares(estimator: LinearEstimator, answers: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """E_p[m] (B, K, a + 1) and its sampling variance (B, K) from float64 values (B, T, K)."""
+    # f counts up to a factor: at most 1, it neither vanishes nor overflows when squared
+    top = answers.amax(dim=1)
+    answers = answers / torch.where(top > 0, top, 1.0)[:, None]
+    sums, noise = apply_estimator(estimator, answers)
+    if estimator.plain is not None:
+        # a linear model of values that are zero nearly everywhere may leave nothing of the
+        # normaliser; the plain average is then the better estimate, and never negative
+        plain = _combine(estimator.plain, answers).cpu().numpy()
+        poor = sums[:, :, -1] < 0.1 * plain[:, :, -1]
+        sums = np.where(poor[:, :, None], plain, sums)
+    total = sums[:, :, -1]
+    # f that is zero on every coalition prefers none: p is then uniform by convention
+    dead = total <= 0
+    total = np.where(dead, 1.0, total)
+    ratio = np.where(dead[:, :, None], 0.5, sums[:, :, :-1] / total[:, :, None])
+    # no share strays further from the middle than a coin's, however poor the sample
+    return np.clip(ratio, 0.0, 1.0), np.where(dead, 0.0, np.minimum(noise / total**2, 0.25))
 
 
 def apply_estimator(
     estimator: LinearEstimator, answers: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Carry coalition values (B, T, K) to sums (B, K, a + 2) and their noise (B, K)."""
-    matrix = torch.from_numpy(np.ascontiguousarray(estimator.weights)).to(answers.device)
-    answers = answers.double()
-    sums = torch.einsum("rt,btk->bkr", matrix, answers)
+    """Carry float64 values (B, T, K) to sums (B, K, a + 2) and their noise (B, K)."""
+    sums = _combine(estimator.weights, answers)
     if estimator.design is None or estimator.regression is None:
         return sums.cpu().numpy(), np.zeros(sums.shape[:2])
-    design = torch.from_numpy(estimator.design).to(matrix)
-    regression = torch.from_numpy(estimator.regression).to(matrix)
+    design = torch.from_numpy(estimator.design).to(sums)
+    regression = torch.from_numpy(estimator.regression).to(sums)
     centred = answers - answers.mean(dim=1, keepdim=True)
     slopes = torch.einsum("at,btk->bak", regression, centred)
     residual = centred - torch.einsum("ta,bak->btk", design, slopes)
     noise = (residual**2).mean(dim=1) * estimator.noise_scale
     return sums.cpu().numpy(), noise.cpu().numpy()
+
+
+def _combine(weights: np.ndarray, answers: torch.Tensor) -> torch.Tensor:
+    matrix = torch.from_numpy(np.ascontiguousarray(weights)).to(answers.device)
+    return torch.einsum("rt,btk->bkr", matrix, answers)

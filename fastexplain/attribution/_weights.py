@@ -19,15 +19,16 @@ from scipy.stats import binom
 __all__ = ["active_weights", "neutral_weights", "null_weights", "shapley_kernel"]
 
 
-@lru_cache(maxsize=4096)
-def _binomial(n: int) -> np.ndarray:
-    """Probability of ``j`` successes in ``n`` fair throws, ``j = 0..n``."""
+@lru_cache(maxsize=512)
+def _likely(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Successes in ``n`` fair throws that happen at all, and the probability of each."""
     pmf = binom.pmf(np.arange(n + 1), n, 0.5)
-    pmf.setflags(write=False)
-    return pmf
+    # of thousands of throws only a few hundred counts carry more than rounding errors
+    successes = np.flatnonzero(pmf > 1e-40)
+    return successes, pmf[successes]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def active_weights(n_active: int, n_null: int) -> np.ndarray:
     r"""Weight :math:`E_j[1/(k+j)]` of an active coalition of size ``k`` in Eq. 2.
 
@@ -42,14 +43,15 @@ def active_weights(n_active: int, n_null: int) -> np.ndarray:
         Entry ``k`` is the mean of ``1 / K_m`` over the null players' choices, with the
         empty mask (``K_m = 0``) counting for nothing.
     """
-    size = np.arange(n_active + 1)[:, None] + np.arange(n_null + 1)
+    present, chance = _likely(n_null)
+    size = np.arange(n_active + 1)[:, None] + present
     inverse = np.divide(1.0, size, out=np.zeros(size.shape), where=size > 0)
-    weights = inverse @ _binomial(n_null)
+    weights = inverse @ chance
     weights.setflags(write=False)
     return weights
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def null_weights(n_active: int, n_null: int) -> np.ndarray:
     """Weight of an active coalition of size ``k`` in the attribution of one null player.
 
@@ -64,13 +66,13 @@ def null_weights(n_active: int, n_null: int) -> np.ndarray:
         The mean over the null players' choices of ``1 / K_m`` where the player is present.
     """
     # the player itself is present in half of the coalitions; the others choose freely
-    size = 1 + np.arange(n_active + 1)[:, None] + np.arange(n_null)
-    weights = 0.5 * (1.0 / size) @ _binomial(n_null - 1)
+    present, chance = _likely(n_null - 1)
+    weights = 0.5 * (1.0 / (1 + np.arange(n_active + 1)[:, None] + present)) @ chance
     weights.setflags(write=False)
     return weights
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def neutral_weights(n_active: int, n_null: int) -> np.ndarray:
     """Weight of a coalition of size ``k`` in the attribution of a feature without effect.
 
@@ -95,7 +97,7 @@ def neutral_weights(n_active: int, n_null: int) -> np.ndarray:
     return weights
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def shapley_kernel(n_active: int) -> np.ndarray:
     """Shapley weight ``|S|! (n - |S| - 1)! / n!`` of a coalition of size ``k``.
 

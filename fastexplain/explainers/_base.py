@@ -46,15 +46,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """Check X and the model, fit the masker, and ask for the first answers."""
         model = _model_of(y, model)
         table = as_table(X)
-        if len(table) == 0:
-            raise ValueError(
-                f"Found array with 0 sample(s) (shape={(0, table.n_columns)}) while a minimum "
-                "of 1 is required."
-            )
-        if table.n_columns == 0:
-            raise ValueError(
-                f"0 feature(s) (shape={(len(table), 0)}) while a minimum of 1 is required."
-            )
+        _check_not_empty(table)
+        size = self.model_batch_size
+        if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+            raise ValueError(f"model_batch_size must be a whole number, 1 or more, got {size!r}.")
         rng = np.random.default_rng(self._seed())
         probe = table.take(slice(0, _PROBE_ROWS))
         predictor = make_predictor(model, probe.native, output=self.output)
@@ -68,7 +63,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             spread = torch.where(spread > 0, spread, torch.ones_like(spread)).cpu()
         schema = Schema.of(table, masker.background_.take(slice(0, 1)))
         # nothing has failed so far: only now does the estimator change
-        validate_data(self, X, skip_check_array=True, reset=True)
+        validate_data(self, _named(X, table), skip_check_array=True, reset=True)
         self._schema, self._model, self._masked = schema, model, masked
         self.masker_ = masker
         self.kind_ = predictor.kind
@@ -202,12 +197,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     def _check_rows(self, X: Any) -> Table:
         check_is_fitted(self)
         table = as_table(X)
-        if len(table) == 0:
-            raise ValueError(
-                f"Found array with 0 sample(s) (shape={(0, table.n_columns)}) while a minimum "
-                "of 1 is required."
-            )
-        validate_data(self, X, skip_check_array=True, reset=False)
+        _check_not_empty(table)
+        validate_data(self, _named(X, table), skip_check_array=True, reset=False)
         if table.n_columns != len(self._schema.names):
             raise ValueError(
                 f"X has {table.n_columns} features, but {type(self).__name__} is expecting "
@@ -219,7 +210,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                     f"X has columns {table.names}, the explainer was fitted on "
                     f"{self._schema.names}; pass the same columns in the same order."
                 )
-        return self._schema.conform(X)
+        return self._schema.conform(table)
 
     def _resolve(self, target: Any, table: Table) -> np.ndarray | None:
         predicted = isinstance(target, str) and target == "predicted"
@@ -265,11 +256,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 f"The model has outputs {list(predictor.output_names)}; the explainer was fitted "
                 f"on {self.output_names_}."
             )
-        if not _same_classes(predictor.classes, getattr(self, "classes_", None)):
+        fitted = getattr(self, "classes_", None)
+        if not _same_classes(predictor.classes, fitted):
             raise ValueError(
-                f"The model knows the classes {predictor.classes.tolist()}; the explainer was "
-                f"fitted on {self.classes_.tolist()}. Attach a model of the same classes, or fit "
-                "again."
+                f"The model knows the classes {_listed(predictor.classes)}; the explainer was "
+                f"fitted on {_listed(fitted)}. Attach a model of the same classes, or fit again."
             )
         self._model = model
         self._masked = self._masked_model(predictor, self.masker_)
@@ -357,6 +348,27 @@ def _model_of(y: Any, model: Any) -> Any:
             f"{type(y).__name__}. Call fit(X, model), or fit(X, y, model=model)."
         )
     return y
+
+
+def _check_not_empty(table: Table) -> None:
+    for n, what in ((len(table), "sample"), (table.n_columns, "feature")):
+        if n == 0:
+            # the wording that scikit-learn's own checks look for
+            raise ValueError(
+                f"Found array with 0 {what}(s) (shape={table.native.shape}) while a minimum of 1 "
+                "is required. Pass at least one row and one column."
+            )
+
+
+def _named(X: Any, table: Table) -> Any:
+    """X, for scikit-learn to look at its names, which it refuses to do where they repeat."""
+    if table.kind == "numpy" or len(set(table.names)) == table.n_columns:
+        return X
+    return np.broadcast_to(0.0, table.native.shape)
+
+
+def _listed(classes: np.ndarray | None) -> list[Any] | None:
+    return None if classes is None else classes.tolist()
 
 
 def _same_classes(known: np.ndarray | None, fitted: np.ndarray | None) -> bool:

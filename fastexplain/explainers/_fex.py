@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import time
 import warnings
 from typing import Any, Self
@@ -264,7 +265,8 @@ class FEXExplainer(LearnedExplainer):
         for name in [name for name in vars(self) if _is_fitted(name)]:
             delattr(self, name)
         params = self.get_params(deep=False)
-        vars(self).update({k: v for k, v in vars(trial).items() if k not in params})
+        for name in vars(trial).keys() - params.keys():
+            setattr(self, name, getattr(trial, name))
         return self
 
     def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
@@ -284,7 +286,9 @@ class FEXExplainer(LearnedExplainer):
             experience, module = self._policy_gradient(rows, encoder, seed)
             loss = _PolicyGradient(self._coefficients(), self.kind_ == "classification")
             steps = self.max_steps
-        _initialise(module, torch_rng)
+        for part in module.modules():
+            if isinstance(part, TabularNetwork):
+                part.reset(torch_rng)
         settings = self._settings(steps, seed, started)
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)
@@ -389,7 +393,9 @@ class FEXExplainer(LearnedExplainer):
     # -- pieces ----------------------------------------------------------------------------
     def _body(self, encoder: TabularEncoder, out_features: int) -> TabularNetwork:
         n_players = self.masker_.n_players
-        return TabularNetwork(encoder, n_players, out_features, self.hidden_dim, self.n_blocks)
+        # layers draw their first weights from torch's global generator, which is the user's
+        with torch.random.fork_rng(devices=[]):
+            return TabularNetwork(encoder, n_players, out_features, self.hidden_dim, self.n_blocks)
 
     def _policy(self, encoder: TabularEncoder, link: str) -> MaskPolicy:
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
@@ -407,8 +413,16 @@ class FEXExplainer(LearnedExplainer):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        if self.max_time is not None and not self.max_time > 0:
-            raise ValueError(f"max_time must be a positive number of seconds, got {self.max_time}.")
+        if not _is_number(self.n_blocks, int) or self.n_blocks < 0:
+            raise ValueError(f"n_blocks must be a whole number, 0 or more, got {self.n_blocks!r}.")
+        if not _is_number(self.learning_rate) or not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}.")
+        if not _is_number(self.weight_decay) or not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay!r}.")
+        if self.max_time is not None and not (_is_number(self.max_time) and self.max_time > 0):
+            raise ValueError(
+                f"max_time must be a positive number of seconds, got {self.max_time!r}."
+            )
         if self.objective == "forward_kl" and self.lambda_kl:
             warnings.warn("lambda_kl has no effect with objective='forward_kl'.", stacklevel=3)
 
@@ -485,26 +499,14 @@ def _calibrate(module: MaskPolicy, pool: dict[str, torch.Tensor]) -> None:
     module.level_scale.copy_(torch.where(spread > 1e-4, spread, torch.full_like(spread, 1e-2)))
 
 
-def _initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw the weights anew from a local generator; layers were built from the global one."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            bound = 1.0 / np.sqrt(max(layer.in_features, 1))
-            std_small = layer.weight.detach().std() < 0.2 * bound
-            with torch.no_grad():
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                if std_small:
-                    layer.weight.mul_(0.1)
-                if layer.bias is not None:
-                    layer.bias.zero_()
-        elif isinstance(layer, nn.Embedding):
-            with torch.no_grad():
-                layer.weight.normal_(0.0, 0.3, generator=generator)
-
-
 def _unfitted_copy(estimator: FEXExplainer) -> FEXExplainer:
     copy = type(estimator)(**estimator.get_params(deep=False))
     return copy
+
+
+def _is_number(value: Any, kind: Any = numbers.Real) -> bool:
+    kind = numbers.Integral if kind is int else kind
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _is_fitted(name: str) -> bool:

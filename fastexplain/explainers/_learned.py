@@ -35,9 +35,9 @@ __all__ = ["LearnedExplainer"]
 _EXPLAIN_ROWS = 8192
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
-#: quantile features of all columns together; wide tables get fewer a column
+#: quantiles of all columns together, and of one: wide tables get fewer a column
 _EMBEDDING_BUDGET = 4096
-_MAX_EDGES = 65
+_MAX_EDGES = 129
 
 
 class LearnedExplainer(BaseExplainer):
@@ -54,6 +54,8 @@ class LearnedExplainer(BaseExplainer):
     precision: str
     verbose: int
     checkpoint: Any
+    _network: Any
+    _encoder: TabularEncoder
 
     def _split(self, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on and rows held out; one row serves as both."""
@@ -68,7 +70,7 @@ class LearnedExplainer(BaseExplainer):
         return order[held:], order[:held]
 
     def _fit_encoder(self, table: Table) -> TabularEncoder:
-        edges = int(np.clip(_EMBEDDING_BUDGET // table.n_columns, 1, _MAX_EDGES))
+        edges = int(np.clip(_EMBEDDING_BUDGET // table.n_columns, 2, _MAX_EDGES))
         return TabularEncoder.fit(table, edges)
 
     def _encode(self, table: Table, encoder: TabularEncoder | None = None) -> dict[str, Any]:
@@ -110,6 +112,9 @@ class LearnedExplainer(BaseExplainer):
         )
 
     def _make_checkpoint(self, table: Table, seed: int) -> Checkpoint | None:
+        # asked with and without a checkpoint, so that both spend the same queries
+        step = max(1, len(table) // 32)
+        some = self._masked.outputs(table.take(slice(None, None, step))).cpu().numpy()
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, int):
@@ -118,8 +123,6 @@ class LearnedExplainer(BaseExplainer):
         parts = {k: repr(v) for k, v in self.get_params(deep=False).items() if k not in skip}
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
         digest.update(repr((len(table), table.names, table.dtypes(), seed)).encode())
-        step = max(1, len(table) // 32)
-        some = self._masked.outputs(table.take(slice(None, None, step))).cpu().numpy()
         digest.update(np.round(some, 4).tobytes())
         return Checkpoint(self.checkpoint, digest.hexdigest())
 
@@ -164,8 +167,11 @@ class LearnedExplainer(BaseExplainer):
             deviation, level = self._network.deviations(inputs["x"].to(device), null)
             logits = (deviation + level[:, :, None]).double()
             rows = slice(start, start + len(part))
-            values[rows] = torch.sigmoid(logits).transpose(1, 2).cpu().numpy()
-            neutral[rows] = torch.sigmoid(level.double()).cpu().numpy()
+            common = torch.sigmoid(level.double())
+            # written, not computed twice: vectorised sigmoids may differ in the last digit
+            found = torch.where(null[:, None], common[:, :, None], torch.sigmoid(logits))
+            values[rows] = found.transpose(1, 2).cpu().numpy()
+            neutral[rows] = common.cpu().numpy()
         return values, neutral
 
     # -- saving ----------------------------------------------------------------------------
@@ -257,7 +263,7 @@ class LearnedExplainer(BaseExplainer):
         self.n_model_queries_ = fit["n_model_queries"]
         self._fingerprint = weights.pop("fingerprint")
         self._spread = weights.pop("spread", None)
-        self._model = self._masked = None
+        self._model = None
         network = self._build_network(self._encoder)
         own = {k.removeprefix("network."): v for k, v in weights.items()}
         try:

@@ -212,7 +212,7 @@ class RISEExplainer(_PerSampleExplainer):
         return self
 
     def _validate_parameters(self) -> None:
-        if not isinstance(self.keep, float) or not 0.0 < self.keep < 1.0:
+        if not isinstance(self.keep, float | np.floating) or not 0.0 < self.keep < 1.0:
             raise ValueError(f"keep must be a number between 0 and 1, got {self.keep!r}.")
         whole = isinstance(self.n_masks, int | np.integer) and not isinstance(self.n_masks, bool)
         if not whole or self.n_masks < 1:

@@ -93,11 +93,12 @@ def decode_masker(state: dict[str, Any]) -> TabularMasker:
 def fingerprint_rows(masker: TabularMasker, encoder: TabularEncoder, schema: Schema) -> Table:
     """Rows to know a model by, made of quantiles and categories: no training row is kept."""
     background = masker.background_.take(slice(0, 1))
+    first = [first_cell(background, j) for j in range(background.n_columns)]
     rows = [background]
     for k in range(_FINGERPRINT_ROWS - 1):
         cells = []
         for j, column in enumerate(encoder.columns):
-            cell = first_cell(background, j)
+            cell = first[j]
             if column.numeric and schema.dtypes[j].lower().startswith(("int", "uint", "float")):
                 edge = column.edges[(k * 7 + j * 3) % len(column.edges)]
                 cell = edge * column.scale + column.center
@@ -106,19 +107,33 @@ def fingerprint_rows(masker: TabularMasker, encoder: TabularEncoder, schema: Sch
                 cell = column.categories[(k + j) % len(column.categories)]
             cells.append(cell)
         rows.append(cells_as_row(background, cells))
-    table = rows[0]
-    index = np.zeros((1, background.n_columns), dtype=int)
-    for row in rows[1:]:
-        n = len(table)
-        source = table.stack(row)
-        table = Table(source.gather(np.arange(n + 1)[:, None] + index))
-    return table
+    return _concatenate(rows)
+
+
+def _concatenate(rows: list[Table]) -> Table:
+    """Tables of one container and the same dtypes, below each other."""
+    natives: list[Any] = [row.native for row in rows]
+    if rows[0].kind == "numpy":
+        return Table(np.concatenate(natives))
+    if rows[0].kind == "pandas":
+        import pandas as pd
+
+        # by number, because pandas aligns columns by name and names may repeat
+        names = natives[0].columns
+        numbered = [native.set_axis(range(len(names)), axis=1) for native in natives]
+        frame = pd.concat(numbered, ignore_index=True)
+        frame.columns = names
+        return Table(frame)
+    import polars as pl
+
+    return Table(pl.concat(natives))
 
 
 def warn_if_changed(fingerprint: torch.Tensor, answers: torch.Tensor) -> None:
     """Warn when a model answers otherwise than the one that was explained."""
     gap = (fingerprint.double().cpu() - answers.double().cpu()).abs()
-    limit = 1e-3 * fingerprint.abs().max().clamp(min=1.0)
+    # relative, because outputs of regressors come in all sizes
+    limit = 1e-3 * fingerprint.abs().max().clamp(min=1e-12)
     if bool((gap > limit).any()):
         warnings.warn(
             f"The attached model is not the one that was explained: its outputs differ by up to "

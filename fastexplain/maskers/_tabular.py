@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fastexplain.maskers._baselines import baseline_row
+from fastexplain.maskers._baselines import (
+    baseline_row,
+    check_hashable,
+    conform_rows,
+    is_missing,
+)
 from fastexplain.tables import CellSource, Table, as_table
 
 __all__ = ["TabularMasker"]
@@ -42,7 +47,8 @@ class TabularMasker:
     --------
     >>> import numpy as np
     >>> from fastexplain import TabularMasker
-    >>> masker = TabularMasker(baseline="median").fit(np.array([[1.0, 5.0], [3.0, 6.0], [9.0, 7.0]]))
+    >>> X = np.array([[1.0, 5.0], [3.0, 6.0], [9.0, 7.0]])
+    >>> masker = TabularMasker(baseline="median").fit(X)
     >>> masker.background_.native
     array([[3., 6.]])
     """
@@ -72,6 +78,7 @@ class TabularMasker:
         self
         """
         table = X if isinstance(X, Table) else as_table(X)
+        check_hashable(table)
         self.background_ = self._background(table, rng or np.random.default_rng(0))
         self._set_players(table)
         return self
@@ -83,19 +90,19 @@ class TabularMasker:
                 raise ValueError(f"n_background must be at least 1, got {self.n_background}.")
             return table.take(np.sort(rng.choice(len(table), size=size, replace=False)))
         rows = self.baseline
-        if hasattr(rows, "columns") or (isinstance(rows, np.ndarray) and rows.ndim == 2):
+        if hasattr(rows, "columns") or len(getattr(rows, "shape", ())) == 2:
             rows = as_table(rows)
             if len(rows) > 1:
-                if rows.kind != table.kind or rows.names != table.names:
-                    raise ValueError(
-                        f"The background has columns {rows.names} ({rows.kind}), "
-                        f"X has {table.names} ({table.kind})."
-                    )
-                return rows
+                return conform_rows(table, rows)
             rows = rows.native
         return baseline_row(table, rows)
 
     def _set_players(self, table: Table) -> None:
+        if self.groups is not None and not isinstance(self.groups, Mapping):
+            raise TypeError(
+                "groups must map a name to columns, as in {'place': ['town', 'street']}; got "
+                f"{type(self.groups).__name__}."
+            )
         groups = dict(self.groups or {})
         positions: dict[str, list[int]] = {}
         for j, name in enumerate(table.names):
@@ -103,18 +110,31 @@ class TabularMasker:
         owner = np.full(table.n_columns, -1)
         names: list[str] = []
         for group, columns in groups.items():
-            if isinstance(columns, str) or not isinstance(columns, Sequence | np.ndarray):
+            # a name may be a tuple, as those of several levels are
+            if isinstance(columns, str) or not isinstance(columns, Iterable):
                 columns = [columns]
-            if not len(columns):
+            elif isinstance(columns, tuple) and str(columns) in positions:
+                columns = [columns]
+            columns = list(columns)
+            if not columns:
                 raise ValueError(f"Group {group!r} is empty.")
             for column in columns:
                 for j in self._locate(column, positions, table):
                     if owner[j] >= 0:
-                        raise ValueError(f"Column {table.names[j]!r} is in two groups.")
+                        raise ValueError(
+                            f"Column {table.names[j]!r} is named twice in groups; a column "
+                            "belongs to one player."
+                        )
                     owner[j] = len(names)
             names.append(str(group))
+        taken = set(names)
         for j in range(table.n_columns):
             if owner[j] < 0:
+                if table.names[j] in taken:
+                    raise ValueError(
+                        f"Group {table.names[j]!r} has the name of a column outside it; give "
+                        "the group another name."
+                    )
                 owner[j] = len(names)
                 names.append(table.names[j])
         # players in the order of their first column, so that N columns without groups
@@ -156,14 +176,11 @@ class TabularMasker:
             True where all the player's columns equal every background row; missing equals
             missing.
         """
-        equal = np.empty((len(table), table.n_columns), dtype=bool)
-        if table.kind == "numpy" and table.native.dtype.kind in "fiub":
-            rows, equal[:] = self.background_.native, True
-            for row in rows:
-                same = table.native == row
-                if table.native.dtype.kind == "f":
-                    same |= np.isnan(table.native) & np.isnan(row)
-                equal &= same
+        equal = np.ones((len(table), table.n_columns), dtype=bool)
+        own, background = table.matrix(), self.background_.matrix()
+        if own is not None and background is not None and own.dtype.kind in "fiubmM":
+            for row in background:
+                equal &= _equal_arrays(own, row)
         else:
             for j in range(table.n_columns):
                 equal[:, j] = _equals_all(table, self.background_, j)
@@ -175,29 +192,47 @@ class TabularMasker:
         return players
 
 
+def _equal_arrays(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Where arrays of numbers or times are equal, missing equal to missing."""
+    same = a == b
+    if a.dtype.kind in "fmM" and b.dtype.kind in "fmM":
+        same |= np.isnan(a) & np.isnan(b)
+    return same
+
+
 def _equals_all(table: Table, background: Table, j: int) -> np.ndarray:
     """Where column ``j`` equals every row of the background, missing equal to missing."""
     column, reference = table.column(j), background.column(j)
-    if table.kind == "polars":
-        same = np.ones(len(table), dtype=bool)
-        for value in reference:
-            missing = column.is_null() if value is None else column.is_null() & False
-            equal = (column == value).fill_null(False) if value is not None else missing
-            same &= equal.to_numpy().astype(bool)
-            if isinstance(value, float) and value != value:
-                same = column.is_nan().fill_null(False).to_numpy().astype(bool)
-        return same
-    import pandas as pd
-
-    values = pd.Series(column).array if table.kind == "pandas" else column
-    if table.kind == "numpy" or values.dtype == object:
-        values = np.asarray(values, dtype=object)
-    missing = np.asarray(pd.isna(values))
     same = np.ones(len(table), dtype=bool)
-    for value in reference.array if table.kind == "pandas" else reference:
-        if pd.api.types.is_scalar(value) and pd.isna(value):
-            same &= missing
+    for i in range(len(background)):
+        if table.kind == "polars":
+            # a series of one value is compared with all; null equals null, NaN equals NaN
+            equal = column.eq_missing(reference.slice(i, 1).cast(column.dtype))
+            same &= equal.to_numpy().astype(bool)
+        elif column.dtype == np.dtype(object):
+            value = reference[i] if table.kind == "numpy" else reference.iloc[i]
+            same &= np.fromiter((_same_cell(cell, value) for cell in column), bool, len(column))
         else:
-            equal = np.asarray(pd.array(values == value, dtype="boolean").fillna(False), dtype=bool)
-            same &= equal & ~missing
+            same &= _equals_value(column, reference.iloc[i])
     return same
+
+
+def _same_cell(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if is_missing(a) or is_missing(b):
+        return is_missing(a) and is_missing(b)
+    return bool(a == b)
+
+
+def _equals_value(column: Any, value: Any) -> np.ndarray:
+    """Where a pandas column, of any dtype but object, holds a value."""
+    missing = column.isna().to_numpy()
+    if is_missing(value):
+        return missing
+    equal = (column.array == value) & ~missing
+    # nullable columns answer with missing truth values
+    return np.asarray(
+        equal.to_numpy(dtype=bool, na_value=False) if hasattr(equal, "to_numpy") else equal,
+        dtype=bool,
+    )

@@ -71,16 +71,30 @@ def perturbation_auc(
             f"values of shape {values.shape} and target of shape {target.shape} do not fit "
             f"{n} rows of {n_players} features."
         )
-    curves = []
+    if not np.isfinite(values).all():
+        raise ValueError("values hold NaN or infinity, which have no place in a ranking.")
+    n_outputs = masked.predictor.n_outputs
+    if n and (target.min() < 0 or target.max() >= n_outputs):
+        raise ValueError(f"target must be positions of the model's {n_outputs} outputs.")
+    if n == 0:
+        raise ValueError("There are no rows to perturb.")
     # position of each feature in the order of removal, most important first
     place = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
+    steps = np.arange(n_players + 1)[:, None]
+    # as many rows at a time as fill one call, so that memory does not grow with n
+    chunk = max(1, masked.call_rows(table.n_columns) // len(steps))
+    curves = []
     for order in (place, n_players - 1 - place):
-        masks = order[:, None, :] >= np.arange(n_players + 1)[:, None]
-        answers = masked.values(table, masks).cpu().numpy()
-        if kind == "accuracy":
-            score = answers.argmax(axis=2) == target[:, None]
-        else:
-            score = np.take_along_axis(answers, target[:, None, None], axis=2)[:, :, 0]
-        curves.append(score.mean(axis=0))
+        total = np.zeros(len(steps))
+        for start in range(0, n, chunk):
+            rows = np.arange(start, min(start + chunk, n))
+            masks = order[rows, None] >= steps
+            answers = masked.values(table.take(rows), masks, rows).cpu().numpy()
+            if kind == "accuracy":
+                score = answers.argmax(axis=2) == target[rows, None]
+            else:
+                score = np.take_along_axis(answers, target[rows, None, None], axis=2)[:, :, 0]
+            total += score.sum(axis=0)
+        curves.append(total / n)
     areas = [float(np.trapezoid(curve, dx=1.0 / n_players)) for curve in curves]
     return PerturbationAUC(areas[0], areas[1], curves[0], curves[1])

@@ -33,6 +33,8 @@ def rank_correlation(a: Any, b: Any) -> np.ndarray:
     x, y = np.atleast_2d(np.asarray(a, float)), np.atleast_2d(np.asarray(b, float))
     if x.shape != y.shape:
         raise ValueError(f"Attributions have different shapes: {x.shape} and {y.shape}.")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("Attributions hold NaN or infinity, which have no rank.")
     ranks = [rankdata(z, axis=1) for z in (x, y)]
     centred = [r - r.mean(axis=1, keepdims=True) for r in ranks]
     norms = [np.sqrt((c**2).sum(axis=1)) for c in centred]

@@ -14,6 +14,7 @@ __all__ = ["ColumnEncoder", "TabularEncoder"]
 # categories beyond the most frequent ones share a code: they are too rare to learn from
 _MAX_CATEGORIES = 256
 _CLIP = 1e30
+_GAP = 1e-30
 
 
 @dataclass
@@ -113,6 +114,16 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _missing(value: Any) -> bool:
+    """None, NaN, NaT and pandas' NA, told apart without pandas."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True  # NA is neither equal to itself nor not
+    except ValueError:
+        return False  # an array, which is no cell, but not a missing one either
+
+
 def is_quantity(table: Table, j: int) -> bool:
     """Whether a column holds numbers or moments in time rather than categories."""
     column = table.column(j)
@@ -122,7 +133,7 @@ def is_quantity(table: Table, j: int) -> bool:
     if column.dtype != object:
         kind = getattr(column.dtype, "kind", "O")
         return kind in "fiumM"
-    present = [value for value in column if value is not None and value == value]
+    present = [value for value in column if not _missing(value)]
     numbers = (int, float, np.integer, np.floating)
     return bool(present) and all(
         isinstance(value, numbers) and not isinstance(value, bool) for value in present
@@ -146,7 +157,7 @@ def quantities(table: Table, j: int) -> np.ndarray:
             out = moments.astype(np.int64).astype(np.float64)
             out[np.isnat(moments)] = np.nan
             return out
-        if isinstance(dtype, pd.api.extensions.ExtensionDtype) or dtype == object:
+        if isinstance(dtype, pd.api.extensions.ExtensionDtype) or kind == "O":
             return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         return column.to_numpy(np.float64)
     if column.dtype.kind in "mM":
@@ -171,17 +182,32 @@ def _fit_column(table: Table, j: int, n_edges: int) -> ColumnEncoder:
         cells = cells[np.isfinite(cells)]
         if not len(cells):
             return ColumnEncoder(numeric=True)
-        center, scale = float(cells.mean()), float(cells.std())
-        if not np.isfinite(scale) or scale <= 1e-12 * max(1.0, abs(center)):
+        # squares of numbers beyond this overflow
+        unit = max(1.0, float(np.abs(cells).max()) / 1e150)
+        center, scale = float((cells / unit).mean()) * unit, float((cells / unit).std()) * unit
+        if scale <= 1e-12 * max(1.0, abs(center)):
             scale = 1.0
-        if not np.isfinite(center):
-            center = 0.0
         scaled = (cells - center) / scale
         distinct = np.unique(scaled)
         if len(distinct) > n_edges:
-            distinct = np.unique(np.quantile(scaled, np.linspace(0, 1, n_edges)))
+            distinct = _edges(scaled, distinct, n_edges)
+        # the network divides by the gaps, in single precision
+        distinct = distinct[np.append(True, np.diff(distinct) > _GAP)]
         return ColumnEncoder(numeric=True, center=center, scale=scale, edges=distinct)
     return ColumnEncoder(numeric=False, categories=_frequent(table, j))
+
+
+def _edges(cells: np.ndarray, distinct: np.ndarray, n_edges: int) -> np.ndarray:
+    """Quantiles of the cells and of the distinct values, half of each.
+
+    A column that is mostly one value (capital gains, say) has hardly a quantile elsewhere,
+    yet a model may well tell its other values apart.
+    """
+    if n_edges < 4:
+        return np.unique(np.quantile(cells, np.linspace(0, 1, n_edges)))
+    by_cells = np.quantile(cells, np.linspace(0, 1, n_edges - n_edges // 2))
+    by_value = np.quantile(distinct, np.linspace(0, 1, n_edges // 2))
+    return np.unique(np.concatenate([by_cells, by_value]))
 
 
 def _frequent(table: Table, j: int) -> list[Any]:
@@ -210,7 +236,7 @@ def _factorize(table: Table, j: int) -> tuple[np.ndarray, list[Any], np.ndarray]
     seen: dict[Any, int] = {}
     try:
         codes = np.array(
-            [-1 if v is None or v != v else seen.setdefault(v, len(seen)) for v in cells],
+            [-1 if _missing(v) else seen.setdefault(v, len(seen)) for v in cells],
             dtype=np.int64,
         )
     except TypeError as error:

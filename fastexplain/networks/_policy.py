@@ -29,6 +29,9 @@ class MaskPolicy(nn.Module):
     """
 
     forward_methods = ("deviations",)
+    level: torch.Tensor
+    level_scale: torch.Tensor
+    unit: torch.Tensor
 
     def __init__(self, body: nn.Module, n_outputs: int, n_players: int, link: str) -> None:
         super().__init__()

@@ -25,6 +25,11 @@ class NumericEmbedding(nn.Module):
         Distinct, sorted quantiles of each column, scaled like the inputs.
     """
 
+    left: torch.Tensor
+    inverse_width: torch.Tensor
+    step: torch.Tensor
+    column: torch.Tensor
+
     def __init__(self, edges: list[np.ndarray]) -> None:
         super().__init__()
         left = np.concatenate([e[:-1] for e in edges]) if edges else np.zeros(0)
@@ -79,6 +84,10 @@ class TabularNetwork(nn.Module):
         Size of the hidden layers and number of residual blocks.
     """
 
+    numeric: torch.Tensor
+    categorical: torch.Tensor
+    offsets: torch.Tensor
+
     def __init__(
         self, encoder: TabularEncoder, n_players: int, out_features: int, width: int, n_blocks: int
     ) -> None:
@@ -97,9 +106,22 @@ class TabularNetwork(nn.Module):
         self.blocks = nn.ModuleList([ResidualBlock(width) for _ in range(n_blocks)])
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, out_features)
-        nn.init.normal_(self.embed_categories.weight, std=0.3)
-        nn.init.normal_(self.last.weight, std=0.1 / np.sqrt(width))
-        nn.init.zeros_(self.last.bias)
+        self.reset()
+
+    def reset(self, generator: torch.Generator | None = None) -> None:
+        """Draw all weights anew from a generator."""
+        layers = [self.first, self.last]
+        for block in self.blocks:
+            assert isinstance(block, ResidualBlock)
+            layers += [block.inner, block.outer]
+        with torch.no_grad():
+            self.embed_categories.weight.normal_(0.0, 0.3, generator=generator)
+            for layer in layers:
+                bound = 1.0 / max(layer.in_features, 1) ** 0.5
+                # outputs begin near zero: every feature starts as one without effect
+                bound *= 0.1 if layer is self.last else 1.0
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.zero_()
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Map encoded rows (B, C) and flags (B, N) to (B, out_features)."""

@@ -150,7 +150,9 @@ class Trainer:
             resumed = self.checkpoint.resume(self.module, optimizer, generator, self.experience)
             if resumed is not None:
                 start, fitted, best = resumed
-        waited, sums, count = 0, {}, 0
+                fitted.stopped_by = "max_steps"
+        sums: dict[str, Any] = {}
+        count = position = 0
         step = start
         bar = _progress(s.verbose, s.max_steps, start)
         try:
@@ -159,6 +161,7 @@ class Trainer:
                 if progress >= 1.0:
                     fitted.stopped_by = "max_time"
                     break
+                position = self.experience.position()
                 batch = self.experience.batch(wrapped, generator)
                 if batch is None:
                     fitted.stopped_by = "queries"
@@ -182,19 +185,20 @@ class Trainer:
                 count += 1
                 bar.update(1)
                 if step % s.eval_every == 0 or step == s.max_steps:
-                    waited += 1
                     if self._record(fitted, step, sums, count):
-                        best, waited = _weights(self.module), 0
+                        best = _weights(self.module)
                     bar.set_postfix(score=f"{fitted.history['score'][-1]:.3f}", refresh=False)
                     sums, count = {}, 0
                     self._save(step, optimizer, generator, fitted, best)
-                    if waited >= s.patience:
+                    if step - fitted.best_step >= s.patience * s.eval_every:
                         fitted.stopped_by = "patience"
                         break
             if count and self._record(fitted, step, sums, count):
                 best = _weights(self.module)
         except KeyboardInterrupt:
             fitted.stopped_by = "interrupt"
+            # the batch that was interrupted has not been learned from
+            self.experience.seek(position)
             self._save(step, optimizer, generator, fitted, best)
             warnings.warn(
                 f"Training was interrupted at step {step} of {s.max_steps}; the best network "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from fastexplain.objectives import (
     advantage,
@@ -68,7 +68,7 @@ class Trajectories:
         self._given = 0
         self._current: Batch | None = None
 
-    def batch(self, module: nn.Module, generator: torch.Generator) -> Batch | None:
+    def batch(self, module: Any, generator: torch.Generator) -> Batch | None:
         """Give the current trajectories, or draw new ones when they are used up."""
         drawn, use = divmod(self._given, self.inner_updates)
         if use == 0 or self._current is None:
@@ -79,7 +79,7 @@ class Trajectories:
         self._given += 1
         return self._current
 
-    def _draw(self, module: nn.Module, generator: torch.Generator, number: int) -> Batch:
+    def _draw(self, module: Any, generator: torch.Generator, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         rows = rng.choice(len(self.table), size=self.batch_size, replace=False)
         device = next(module.parameters()).device

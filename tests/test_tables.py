@@ -1,0 +1,158 @@
+"""Rows of any container keep their dtypes, names and missing values when cells are mixed."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from fastexplain.tables import as_table
+
+
+def pandas_frame():
+    return pd.DataFrame(
+        {
+            "whole": np.array([1, 2, 3], dtype="int8"),
+            "real": np.array([0.5, np.nan, -1.0], dtype="float32"),
+            "flag": [True, False, True],
+            "text": pd.Series(["a", None, "c"], dtype="str"),
+            "object": pd.Series(["a", 1, None], dtype=object),
+            "words": pd.Series(["a", "b", "c"], dtype=object),
+            "kind": pd.Categorical(["u", "v", None], categories=["v", "u", "w"], ordered=True),
+            "day": pd.to_datetime(["2020-01-01", "2020-01-02", None]),
+            "there": pd.to_datetime(["2020-01-01", "2020-01-02", None]).tz_localize("Asia/Tokyo"),
+            "span": pd.to_timedelta([1, 2, 3], unit="h"),
+            "nullable": pd.array([1, None, 3], dtype="Int64"),
+            "maybe": pd.array([True, None, False], dtype="boolean"),
+            "string": pd.array(["x", None, "z"], dtype="string"),
+            "empty": [np.nan] * 3,
+            "period": pd.period_range("2020-01", periods=3, freq="M"),
+        }
+    )
+
+
+def polars_frame():
+    return pl.DataFrame(
+        {
+            "whole": pl.Series([1, 2, None], dtype=pl.Int16),
+            "real": [0.5, float("nan"), None],
+            "flag": [True, None, False],
+            "text": ["a", "b", None],
+            "nothing": pl.Series([None] * 3, dtype=pl.Null),
+            "kind": pl.Series(["x", "y", None], dtype=pl.Categorical),
+            "choice": pl.Series(["x", "y", None], dtype=pl.Enum(["z", "y", "x"])),
+            "day": pl.Series(["2020-01-01", "2020-01-03", None]).str.to_date(),
+            "moment": pl.Series(["2020-01-01 10:00", "2020-01-03 12:00", None]).str.to_datetime(
+                "%Y-%m-%d %H:%M", time_unit="ns", time_zone="UTC"
+            ),
+        }
+    )
+
+
+FRAMES = [
+    pandas_frame(),
+    pandas_frame()[["words", "object"]],
+    pandas_frame()[["real", "empty"]].astype(float),
+    polars_frame(),
+    np.arange(12.0).reshape(3, 4),
+    np.array([["a", 1], ["b", None], ["c", 2.5]], dtype=object),
+    np.array([[True, False]] * 3),
+]
+
+
+def same(a, b):
+    if isinstance(a, pd.DataFrame):
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+    elif isinstance(a, pl.DataFrame):
+        assert a.schema == b.schema
+        assert a.equals(b)
+    else:
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda f: type(f).__module__ + str(f.shape[1]))
+def test_gather_of_own_cells_is_the_frame(frame):
+    table = as_table(frame)
+    source = table.stack(table.take(slice(1, 2)))
+    index = np.repeat(np.arange(3)[:, None], table.n_columns, axis=1)
+    same(frame, source.gather(index))
+    # the second table is found behind the first
+    last = source.gather(np.full((1, table.n_columns), 3))
+    same(table.take(slice(1, 2)).native, as_table(last).native) if table.kind != "pandas" else same(
+        table.take(slice(1, 2)).native.reset_index(drop=True), last
+    )
+    assert len(table) == 3  # nothing was appended to the user's own frame
+
+
+@pytest.mark.parametrize("frame", FRAMES, ids=lambda f: type(f).__module__ + str(f.shape[1]))
+def test_masked_agrees_with_gather(frame):
+    rng = np.random.default_rng(0)
+    table = as_table(frame)
+    source = table.stack(table.take(np.array([2, 0])))
+    keep = rng.random((2, 5, table.n_columns)) < 0.5
+    index = np.where(keep[:, :, None], np.arange(1, 3)[:, None, None, None], [[3], [4]])
+    got = source.masked(keep, slice(1, 3))
+    same(source.gather(index.reshape(-1, table.n_columns)), got)
+    shared = source.masked(keep[:1], slice(1, 3))
+    same(source.masked(np.repeat(keep[:1], 2, axis=0), slice(1, 3)), shared)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["a", "a"],
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 2)], names=["p", "q"]),
+        [3, 1],
+        pd.Index(["u", "v"], name="names"),
+    ],
+)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_names_of_columns_survive(columns, mixed):
+    frame = pd.DataFrame({0: [1.0, 2.0], 1: ["x", "y"] if mixed else [3.0, 4.0]})
+    frame.columns = columns
+    table = as_table(frame)
+    same(frame, table.stack(table).gather(np.array([[0, 0], [3, 3]])))
+    assert table.names == [str(name) for name in frame.columns]
+
+
+def test_take_keeps_the_container():
+    frame = pandas_frame().set_index(np.array([5, 5, 7]))
+    assert as_table(frame).take(slice(1, 3)).native.index.tolist() == [5, 7]
+    assert len(as_table(polars_frame()).take(np.array([2, 0, 0]))) == 3
+    assert as_table(polars_frame()).dtypes()[0] == "Int16"
+    assert as_table(np.zeros((2, 3))).dtypes() == ["float64"] * 3
+
+
+def test_matrix_only_where_dtypes_agree():
+    assert as_table(pandas_frame()).matrix() is None
+    assert as_table(polars_frame()).matrix() is None
+    assert as_table(pandas_frame()[["nullable"]]).matrix() is None
+    assert as_table(pandas_frame()[["real"]]).matrix().dtype == np.float32
+
+
+def test_rows_of_lists_and_tensors():
+    assert as_table([[1, 2], [3, 4]]).native.dtype.kind == "i"
+    mixed = as_table([["a", 1], ["b", 2.5]])
+    assert mixed.native.dtype == object
+    assert mixed.native[1, 1] == 2.5
+    assert as_table(torch.ones(2, 3, requires_grad=True)).native.shape == (2, 3)
+    assert as_table(np.array([["a", "b"]])).native.dtype == object
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "match"),
+    [
+        (csr_matrix(np.eye(2)), TypeError, "toarray"),
+        (np.zeros(3), ValueError, "reshape"),
+        (np.zeros((2, 2, 2)), ValueError, "Expected 2D"),
+        (np.zeros((2, 2), dtype=complex), ValueError, "Complex"),
+        (pl.DataFrame({"a": [1]}).lazy(), TypeError, "collect"),
+        (3.0, ValueError, "Expected 2D"),
+        ([[1, 2], [3]], ValueError, "inhomogeneous"),
+    ],
+)
+def test_bad_rows(X, error, match):
+    with pytest.raises(error, match=match):
+        as_table(X)

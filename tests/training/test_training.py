@@ -1,0 +1,200 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from fastexplain.tables import as_table
+from fastexplain.training import (
+    Checkpoint,
+    TargetPool,
+    Trainer,
+    TrainSettings,
+    collect,
+    fabric_for,
+    mix_rows,
+)
+
+
+def settings(**changes):
+    base = dict(
+        max_steps=200,
+        learning_rate=0.05,
+        weight_decay=0.0,
+        eval_every=20,
+        patience=1000,
+        device="cpu",
+        precision="auto",
+        verbose=0,
+        seed=0,
+        started=time.monotonic(),
+    )
+    return TrainSettings(**(base | changes))
+
+
+def line(n=64):
+    x = torch.linspace(-1, 1, n)[:, None]
+    return TargetPool({"x": x, "y": 3 * x + 1}, 16, seed=0)
+
+
+def squared(module, batch):
+    loss = ((module(batch["x"]) - batch["y"]) ** 2).mean()
+    return loss, {"square": loss.detach()}
+
+
+def score(module):
+    x = torch.tensor([[0.5]])
+    with torch.no_grad():
+        return -abs(module(x).item() - 2.5)
+
+
+def run(**changes):
+    torch.manual_seed(0)
+    module = nn.Linear(1, 1)
+    return module, Trainer(module, squared, line(), score, settings(**changes)).run()
+
+
+def test_learns_a_line_and_keeps_history():
+    module, fitted = run()
+    assert abs(module.weight.item() - 3) < 0.05 and abs(module.bias.item() - 1) < 0.05
+    assert fitted.stopped_by == "max_steps" and fitted.n_steps == 200
+    lengths = {len(column) for column in fitted.history.values()}
+    assert lengths == {10} and fitted.history["step"][-1] == 200
+    assert not module.training
+
+
+def test_best_network_is_restored_not_the_last():
+    torch.manual_seed(0)
+    module = nn.Linear(1, 1)
+    seen = []
+
+    def fading(m):
+        seen.append({k: v.clone() for k, v in m.state_dict().items()})
+        return -len(seen)
+
+    fitted = Trainer(module, squared, line(), fading, settings()).run()
+    assert fitted.best_step == 20
+    assert all(torch.equal(seen[0][k], v) for k, v in module.state_dict().items())
+
+
+def test_patience_and_time():
+    assert run(patience=1, max_steps=5000, eval_every=5)[1].stopped_by in ("patience", "max_steps")
+    late = settings(deadline=time.monotonic() - 1)
+    module = nn.Linear(1, 1)
+    assert Trainer(module, squared, line(), score, late).run().stopped_by == "max_time"
+
+
+def test_interrupt_keeps_the_best_and_says_so():
+    torch.manual_seed(0)
+    module, calls = nn.Linear(1, 1), []
+
+    def stopping(m, batch):
+        calls.append(1)
+        if len(calls) == 50:
+            raise KeyboardInterrupt
+        return squared(m, batch)
+
+    with pytest.warns(UserWarning, match="interrupted at step 49"):
+        fitted = Trainer(module, stopping, line(), score, settings()).run()
+    assert fitted.stopped_by == "interrupt" and fitted.best_step > 0
+
+
+def test_loss_that_is_not_finite_raises():
+    def broken(module, batch):
+        return module(batch["x"]).sum() * float("nan"), {}
+
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        Trainer(nn.Linear(1, 1), broken, line(), score, settings()).run()
+
+
+def test_resume_equals_an_uninterrupted_run(tmp_path):
+    def fresh():
+        torch.manual_seed(0)
+        return nn.Linear(1, 1)
+
+    whole = fresh()
+    Trainer(whole, squared, line(), score, settings()).run()
+    broken, calls = fresh(), []
+
+    def stopping(m, batch):
+        calls.append(1)
+        if len(calls) == 101:
+            raise KeyboardInterrupt
+        return squared(m, batch)
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        Trainer(
+            broken, stopping, line(), score, settings(), Checkpoint(tmp_path / "run", "a")
+        ).run()
+    resumed = fresh()
+    again = Trainer(resumed, squared, line(), score, settings(), Checkpoint(tmp_path / "run", "a"))
+    assert again.run().n_steps == 200
+    torch.testing.assert_close(resumed.state_dict(), whole.state_dict())
+    with pytest.raises(ValueError, match="unfinished run"):
+        Checkpoint(tmp_path / "run", "b")
+
+
+def test_checkpoint_refuses_foreign_folders(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        Checkpoint(tmp_path, "a")
+
+
+def test_pool_gives_every_row_once_an_epoch_and_seeks():
+    pool = TargetPool({"x": torch.arange(12)[:, None].float()}, 4, seed=3)
+    module, g = nn.Linear(1, 1), torch.Generator()
+    given = [pool.batch(module, g)["x"] for _ in range(6)]
+    for epoch in (given[:3], given[3:]):
+        assert sorted(torch.cat(epoch).flatten().tolist()) == list(range(12))
+    other = TargetPool({"x": torch.arange(12)[:, None].float()}, 4, seed=3)
+    other.seek(4)
+    assert torch.equal(other.batch(module, g)["x"], given[4])
+    assert pool.position() == 6
+
+
+def test_collect_goes_on_from_what_is_held():
+    table = as_table(np.arange(3000.0)[:, None])
+    asked = []
+
+    def make(rows, chunk):
+        asked.append(chunk)
+        return {"x": torch.from_numpy(rows.native)}
+
+    held = {"x": torch.from_numpy(table.native[:1024])}
+    out = collect(table, make, held=held)
+    assert asked == [1, 2] and torch.equal(out["x"], torch.from_numpy(table.native))
+    short = collect(table, make, deadline=time.monotonic() - 1)
+    assert len(short["x"]) == 1024
+
+
+def test_collect_saves_when_interrupted():
+    saved = []
+
+    def make(rows, chunk):
+        if chunk == 1:
+            raise KeyboardInterrupt
+        return {"x": torch.from_numpy(rows.native)}
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(as_table(np.zeros((2000, 1))), make, save=saved.append)
+    assert len(saved[0]["x"]) == 1024
+
+
+def test_mixed_rows_take_cells_from_the_same_player():
+    frame = pd.DataFrame({"a": range(50), "b": range(50), "c": list("xy") * 25})
+    mixed = mix_rows(as_table(frame), 400, np.array([0, 0, 1]), np.random.default_rng(0)).native
+    assert (mixed.dtypes == frame.dtypes).all() and len(mixed) == 400
+    assert (mixed["a"] == mixed["b"]).all()
+    parity = mixed["a"] % 2 == (mixed["c"] == "y")
+    assert 0.75 < parity.mean() < 0.99
+
+
+def test_devices_by_name():
+    assert fabric_for("cpu", "auto").device.type == "cpu"
+    with pytest.raises(ValueError, match="device"):
+        fabric_for("abacus", "auto")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="CUDA"):
+            fabric_for("cuda", "auto")
