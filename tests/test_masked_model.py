@@ -90,7 +90,11 @@ def test_query_callback():
 def test_frames_stay_frames(container):
     frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", None], "c": [0.5, np.nan, 2.0]})
     frame["d"] = pd.Categorical(["u", "v", "u"], categories=["v", "u", "w"])
-    rows = pl.from_pandas(frame) if container == "polars" else frame
+    rows = frame
+    if container == "polars":
+        cells = frame.astype(object).where(frame.notna(), None)
+        kinds = {"d": pl.Enum(["v", "u", "w"])}
+        rows = pl.DataFrame({n: cells[n].tolist() for n in cells}, schema_overrides=kinds)
     schema = rows.schema if container == "polars" else rows.dtypes
 
     def model(part):
