@@ -13,7 +13,6 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 import shap
 from sklearn.datasets import load_breast_cancer
@@ -114,11 +113,12 @@ def main() -> None:
     print(f"FEX is cheaper than KernelSHAP from row {int(np.ceil(fit_seconds / slow)):,} on.")
 
     explanation = explainer.explain(X_test, target=1)
-    shap.plots.beeswarm(explanation.to_shap(), show=False, plot_size=(9, 5))
-    plt.title(f"What makes a tumour {data.target_names[1]}: FEX, {len(X_test)} test rows")
-    plt.tight_layout()
+    ax = explanation.plot.beeswarm()
+    ax.set_title(f"What makes a tumour {data.target_names[1]}: FEX, {len(X_test)} test rows")
+    ax.figure.set_size_inches(9, 5)
+    ax.figure.tight_layout()
     path = Path("demo_beeswarm.png").resolve()
-    plt.savefig(path, dpi=120)
+    ax.figure.savefig(path, dpi=120)
     print(f"Wrote {path}")
 
 
