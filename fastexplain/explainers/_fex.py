@@ -260,7 +260,7 @@ class FEXExplainer(LearnedExplainer):
         started = time.monotonic()
         self._validate_parameters()
         # all is built on a copy, so that a failed fit leaves this estimator as it was
-        trial = _unfitted_copy(self)
+        trial = type(self)(**self.get_params(deep=False))
         trial._fit(X, y, model, started)
         for name in [name for name in vars(self) if _is_fitted(name)]:
             delattr(self, name)
@@ -281,15 +281,13 @@ class FEXExplainer(LearnedExplainer):
         if self.objective == "forward_kl":
             experience, module = self._forward_kl(rows, encoder, seed, started, checkpoint)
             loss = _forward_kl
-            steps = self.max_steps
         else:
             experience, module = self._policy_gradient(rows, encoder, seed)
             loss = _PolicyGradient(self._coefficients(), self.kind_ == "classification")
-            steps = self.max_steps
         for part in module.modules():
             if isinstance(part, TabularNetwork):
                 part.reset(torch_rng)
-        settings = self._settings(steps, seed, started)
+        settings = self._settings(self.max_steps, seed, started)
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)
         # the value network has done its part once the policy is trained
@@ -413,7 +411,7 @@ class FEXExplainer(LearnedExplainer):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        if not _is_number(self.n_blocks, int) or self.n_blocks < 0:
+        if not _is_number(self.n_blocks, numbers.Integral) or self.n_blocks < 0:
             raise ValueError(f"n_blocks must be a whole number, 0 or more, got {self.n_blocks!r}.")
         if not _is_number(self.learning_rate) or not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}.")
@@ -499,13 +497,7 @@ def _calibrate(module: MaskPolicy, pool: dict[str, torch.Tensor]) -> None:
     module.level_scale.copy_(torch.where(spread > 1e-4, spread, torch.full_like(spread, 1e-2)))
 
 
-def _unfitted_copy(estimator: FEXExplainer) -> FEXExplainer:
-    copy = type(estimator)(**estimator.get_params(deep=False))
-    return copy
-
-
 def _is_number(value: Any, kind: Any = numbers.Real) -> bool:
-    kind = numbers.Integral if kind is int else kind
     return isinstance(value, kind) and not isinstance(value, bool)
 
 

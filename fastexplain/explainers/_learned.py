@@ -196,7 +196,7 @@ class LearnedExplainer(BaseExplainer):
         """
         check_is_fitted(self)
         params = {k: encode_value(v) for k, v in self.get_params(deep=False).items()}
-        params["masker"] = None if self.masker is None else encode_masker(self._fitted_masker())
+        params["masker"] = None if self.masker is None else encode_masker(self.masker_)
         config = {
             "explainer": type(self).__name__,
             "params": params,
@@ -230,18 +230,14 @@ class LearnedExplainer(BaseExplainer):
             weights["spread"] = self._spread
         save_state(path, config, weights)
 
-    def _fitted_masker(self) -> TabularMasker:
-        return self.masker_
-
     @classmethod
     def _from_state(cls, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> Self:
         params = dict(config["params"])
         given = params.pop("masker")
-        explainer = cls(**{k: decode_value(v) for k, v in params.items()})
+        self = cls(**{k: decode_value(v) for k, v in params.items()})
         if given is not None:
             masker = decode_masker(given)
-            explainer.masker = TabularMasker(masker.baseline, masker.groups, masker.n_background)
-        self = explainer
+            self.masker = TabularMasker(masker.baseline, masker.groups, masker.n_background)
         self.masker_ = decode_masker(config["masker"])
         schema = config["schema"]
         template = self.masker_.background_.take(slice(0, 1))
