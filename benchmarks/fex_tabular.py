@@ -31,6 +31,7 @@ from fastexplain.tables import as_table
 TASKS: dict[str, Callable[[], _tasks.Task]] = {
     "mlp": _tasks.classification_mlp,
     "adult12-hgb": lambda: _tasks.adult("hgb", 12),
+    "adult12-xgb": lambda: _tasks.adult("xgb", 12),
     "adult14-hgb": lambda: _tasks.adult("hgb", 14),
     "adult14-xgb": lambda: _tasks.adult("xgb", 14),
     "diabetes": _tasks.diabetes_regressor,

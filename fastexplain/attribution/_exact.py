@@ -21,6 +21,8 @@ __all__ = ["MAX_ACTIVE", "exact_attribution"]
 #: Most active players of a row that are enumerated (2**20 is a million coalitions).
 MAX_ACTIVE = 20
 Block = Callable[[], tuple[np.ndarray, np.ndarray]]
+#: sums of millions of float64 numbers are good to this share of what is summed
+_ROUNDING = 1e-12
 _KINDS = ("empirical", "normalized", "shapley")
 
 
@@ -79,7 +81,7 @@ def exact_attribution(
             blocks = a, _blocks(a, n_players, kind, limit)
         part, part_null = table.take(rows), null[rows]
         full: torch.Tensor | None = None
-        sums = torch.zeros(())
+        sums, size = torch.zeros(()), np.zeros((len(rows), n_out))
         for make in blocks[1]:
             masks, weights = make()
             answers = masked.values(part, expand_masks(masks, part_null), rows)
@@ -88,11 +90,14 @@ def exact_attribution(
                 full = answers[:, -1] if full is None else full
                 answers = prediction_scores(answers, full, scale.to(answers))
             sums = sums.to(answers.device) + _combine(weights, answers)
+            size = np.maximum(size, answers.abs().amax(dim=1).double().cpu().numpy())
         active, rest = sums[:, :, :a].cpu().numpy(), sums[:, :, a:].cpu().numpy()
         if kind == "shapley":
             common = np.zeros((len(rows), n_out))
         else:
             active, common = _normalize(active, rest, kind, n_players)
+            size = common
+        active, common = _tie(active, common, _ROUNDING * size)
         values[rows] = scatter_players(active, common, part_null).transpose(0, 2, 1)
         neutral[rows] = common
     return values, neutral
@@ -135,6 +140,25 @@ def _normalize(
     active = np.where(dead[:, :, None], 0.5, active / safe[:, :, None])
     # rounding may pass the bounds
     return np.clip(active, 0.0, 1.0), np.clip(np.where(dead, 0.5, neutral / safe), 0.0, 1.0)
+
+
+def _tie(
+    active: np.ndarray, common: np.ndarray, rounding: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give one value to players whose values differ by rounding alone.
+
+    Players without effect have no rank among each other, nor have interchangeable ones; the
+    order of a sum's terms must not give them one. Takes (B, K, a), (B, K) and (B, K).
+    """
+    joined = np.concatenate([active, common[:, :, None]], axis=2)
+    order = np.argsort(joined, axis=2)
+    ranked = np.take_along_axis(joined, order, axis=2)
+    starts = np.ones(ranked.shape, dtype=bool)
+    starts[:, :, 1:] = np.diff(ranked, axis=2) > rounding[:, :, None]
+    first = np.maximum.accumulate(np.where(starts, np.arange(ranked.shape[2]), 0), axis=2)
+    np.put_along_axis(joined, order, np.take_along_axis(ranked, first, axis=2), axis=2)
+    neutral = joined == joined[:, :, -1:]
+    return np.where(neutral, common[:, :, None], joined)[:, :, :-1], common
 
 
 def _shapley_rows(masks: np.ndarray) -> np.ndarray:

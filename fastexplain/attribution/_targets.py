@@ -52,6 +52,7 @@ def attribution_targets(
     n_masks: int,
     rng: np.random.Generator,
     scale: torch.Tensor | None = None,
+    null: np.ndarray | None = None,
 ) -> Targets:
     """Estimate E_p[m] of every row from at most ``n_masks`` coalitions.
 
@@ -69,12 +70,15 @@ def attribution_targets(
         Draws the coalitions.
     scale : tensor of shape (K,), optional
         Spread of real-valued outputs (see ``prediction_scores``).
+    null : bool ndarray of shape (n, N), optional
+        Players known to change nothing; default those that equal the baseline.
 
     Returns
     -------
     Targets
     """
-    null = masked.masker.null_players(table)
+    if null is None:
+        null = masked.masker.null_players(table)
     n, n_players, n_out = len(table), null.shape[1], masked.predictor.n_outputs
     mean = np.zeros((n, n_out, n_players), dtype=np.float32)
     neutral = np.zeros((n, n_out), dtype=np.float32)

@@ -14,10 +14,17 @@ from torch import nn
 from fastexplain.attribution import attribution_targets
 from fastexplain.attribution._scores import prediction_scores
 from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._fex_training import (
+    ActorCritic,
+    PolicyGradient,
+    calibrate,
+    choose_resolution,
+    match_moments,
+)
 from fastexplain.explainers._learned import LearnedExplainer
 from fastexplain.maskers import TabularMasker
-from fastexplain.networks import MaskPolicy, TabularEncoder, TabularNetwork
-from fastexplain.objectives import PPOCoefficients, forward_kl_loss, ppo_loss
+from fastexplain.networks import MaskPolicy, TabularNetwork
+from fastexplain.objectives import PPOCoefficients
 from fastexplain.tables import Table
 from fastexplain.training import (
     Checkpoint,
@@ -32,8 +39,6 @@ from fastexplain.training import (
 __all__ = ["FEXExplainer"]
 
 _OBJECTIVES = ("forward_kl", "reverse_kl", "ppo")
-#: a deviation this small beside their spread still has its place in the ranking
-_UNIT = 0.004
 _POOL_BYTES = 2**30
 
 
@@ -65,7 +70,7 @@ class FEXExplainer(LearnedExplainer):
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told. Real-valued outputs are
         explained by how well a mask keeps the prediction (see Notes).
-    n_queries : int, default=4_000_000
+    n_queries : int, default=8_000_000
         Most rows that the model is asked for in ``fit``.
     n_masks : int, default=128
         ``"forward_kl"``: coalitions asked for each training row. Rows that have fewer are
@@ -145,7 +150,11 @@ class FEXExplainer(LearnedExplainer):
     -----
     Features of a row that equal a single-row baseline change nothing when removed. The
     network is told which these are, and gives them one common value, as symmetry demands:
-    the ``neutral_values`` of the explanation. Larger values raise the output.
+    the ``neutral_values`` of the explanation. Larger values raise the output. ``fit`` also
+    looks for values of single columns that the model never tells from the baseline's, such
+    as numbers on the same side of every split of a forest: none of some hundreds of answers
+    changed in the last digit. Features with such values are null players too, and so are
+    those whose effect is smaller than the network resolves, where held-out rows agree.
 
     For real-valued outputs f is :math:`\exp(-(f(m \odot x) - f(x))^2 / 2 \sigma^2)` with
     :math:`\sigma` the spread of the output over X.
@@ -179,7 +188,7 @@ class FEXExplainer(LearnedExplainer):
         baseline: Any = "mean",
         groups: Any = None,
         output: str = "auto",
-        n_queries: int = 4_000_000,
+        n_queries: int = 8_000_000,
         n_masks: int = 128,
         hidden_dim: int = 128,
         n_blocks: int = 3,
@@ -273,17 +282,17 @@ class FEXExplainer(LearnedExplainer):
         table = self._begin_fit(X, y, model)
         seed = self._seed()
         train, held = self._split(table, seed)
-        encoder = self._fit_encoder(table)
+        self._fit_encoder(table, seed)
         checkpoint = self._make_checkpoint(table, seed)
-        validate = self._validator(table.take(held), encoder, seed)
+        validate = self._validator(table.take(held), seed)
         torch_rng = torch.Generator().manual_seed(seed)
         rows = table.take(train)
         if self.objective == "forward_kl":
-            experience, module = self._forward_kl(rows, encoder, seed, started, checkpoint)
-            loss = _forward_kl
+            experience, module = self._forward_kl(rows, seed, started, checkpoint)
+            loss: Any = match_moments
         else:
-            experience, module = self._policy_gradient(rows, encoder, seed)
-            loss = _PolicyGradient(self._coefficients(), self.kind_ == "classification")
+            experience, module = self._policy_gradient(rows, seed)
+            loss = PolicyGradient(self._coefficients(), self.kind_ == "classification")
         for part in module.modules():
             if isinstance(part, TabularNetwork):
                 part.reset(torch_rng)
@@ -291,13 +300,14 @@ class FEXExplainer(LearnedExplainer):
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)
         # the value network has done its part once the policy is trained
-        self._finish(getattr(module, "policy", module), encoder, fitted)
+        policy: Any = getattr(module, "policy", module)
+        fitted.best_score = choose_resolution(policy, validate, fitted.best_score)
+        self._finish(policy, fitted)
 
     # -- forward KL ------------------------------------------------------------------------
     def _forward_kl(
         self,
         rows: Table,
-        encoder: TabularEncoder,
         seed: int,
         started: float,
         checkpoint: Checkpoint | None,
@@ -307,8 +317,10 @@ class FEXExplainer(LearnedExplainer):
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
             own = np.random.default_rng([seed, 4, chunk])
-            targets = attribution_targets(self._masked, part, self.n_masks, own, self._spread)
-            return self._encode(part, encoder) | vars(targets)
+            inputs = self._encode(part)
+            null = inputs["null"].numpy()
+            targets = attribution_targets(self._masked, part, self.n_masks, own, self._spread, null)
+            return inputs | vars(targets)
 
         from tqdm.auto import tqdm
 
@@ -322,14 +334,15 @@ class FEXExplainer(LearnedExplainer):
                 deadline=deadline,
                 progress=bar,
             )
-        module = self._policy(encoder, "sinh")
-        _calibrate(module, pool)
+        module = self._policy("sinh")
+        calibrate(module, pool)
         return TargetPool(pool, self.batch_size, seed), module
 
     def _training_rows(self, rows: Table, rng: np.random.Generator) -> Table:
         """As many rows as the query budget buys: real ones first, then mixed ones."""
         sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
-        per_row = masks_needed(self.masker_.null_players(sample), self.n_masks).mean()
+        null = self._null_players(sample, self._encoder.transform(sample))
+        per_row = masks_needed(null, self.n_masks).mean()
         per_row = max(1.0, per_row * len(self.masker_.background_))
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
         left = self.n_queries - self._masked.n_queries
@@ -346,10 +359,8 @@ class FEXExplainer(LearnedExplainer):
         return Table(rows.stack(mixed).gather(index))
 
     # -- policy gradient -------------------------------------------------------------------
-    def _policy_gradient(
-        self, rows: Table, encoder: TabularEncoder, seed: int
-    ) -> tuple[Experience, nn.Module]:
-        inputs = self._encode(rows, encoder)
+    def _policy_gradient(self, rows: Table, seed: int) -> tuple[Experience, nn.Module]:
+        inputs = self._encode(rows)
         outputs = self._masked.outputs(rows).cpu().float()
         spread = self._spread
 
@@ -375,9 +386,9 @@ class FEXExplainer(LearnedExplainer):
             max_queries=self.n_queries,
             seed=seed,
         )
-        policy = self._policy(encoder, "linear")
-        value = self._body(encoder, len(self.output_names_))
-        return experience, _ActorCritic(policy, value)
+        policy = self._policy("linear")
+        value = self._body(len(self.output_names_))
+        return experience, ActorCritic(policy, value)
 
     def _coefficients(self) -> PPOCoefficients:
         kl = self.lambda_kl
@@ -385,19 +396,21 @@ class FEXExplainer(LearnedExplainer):
             kl = 1.0 if self.objective == "ppo" else 0.0
         return PPOCoefficients(self.lambda_entropy, self.lambda_value, kl, self.clip)
 
-    def _build_network(self, encoder: TabularEncoder) -> nn.Module:
-        return self._policy(encoder, "sinh" if self.objective == "forward_kl" else "linear")
+    def _build_network(self) -> nn.Module:
+        return self._policy("sinh" if self.objective == "forward_kl" else "linear")
 
     # -- pieces ----------------------------------------------------------------------------
-    def _body(self, encoder: TabularEncoder, out_features: int) -> TabularNetwork:
+    def _body(self, out_features: int) -> TabularNetwork:
         n_players = self.masker_.n_players
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
-            return TabularNetwork(encoder, n_players, out_features, self.hidden_dim, self.n_blocks)
+            return TabularNetwork(
+                self._encoder, n_players, out_features, self.hidden_dim, self.n_blocks
+            )
 
-    def _policy(self, encoder: TabularEncoder, link: str) -> MaskPolicy:
+    def _policy(self, link: str) -> MaskPolicy:
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
-        body = self._body(encoder, n_out * (n_players + 1))
+        body = self._body(n_out * (n_players + 1))
         return MaskPolicy(body, n_out, n_players, link)
 
     def _method(self) -> str:
@@ -423,78 +436,6 @@ class FEXExplainer(LearnedExplainer):
             )
         if self.objective == "forward_kl" and self.lambda_kl:
             warnings.warn("lambda_kl has no effect with objective='forward_kl'.", stacklevel=3)
-
-
-class _ActorCritic(nn.Module):
-    """The policy g and the value network v of Algorithm 1, trained together."""
-
-    forward_methods = ("deviations", "policy_and_value")
-
-    def __init__(self, policy: MaskPolicy, value: nn.Module) -> None:
-        super().__init__()
-        self.policy = policy
-        self.value = value
-
-    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
-        return self.policy(x, null)
-
-    def deviations(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.policy.deviations(x, null)
-
-    def policy_and_value(
-        self, x: torch.Tensor, null: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mask logits (B, K, N) and values (B, K)."""
-        return self.policy(x, null), self.value(x, null).float()
-
-
-def _forward_kl(module: Any, batch: dict[str, torch.Tensor]) -> Any:
-    deviation, level = module.deviations(batch["x"], batch["null"])
-    return forward_kl_loss(
-        deviation,
-        level,
-        module.unit,
-        module.level_scale,
-        batch["mean"],
-        batch["neutral"],
-        batch["variance"],
-        batch["null"],
-    )
-
-
-class _PolicyGradient:
-    def __init__(self, coefficients: PPOCoefficients, classes: bool) -> None:
-        self.coefficients = coefficients
-        self.classes = classes
-
-    def __call__(self, module: Any, batch: dict[str, torch.Tensor]) -> Any:
-        logits, value = module.policy_and_value(batch["x"], batch["null"])
-        return ppo_loss(
-            logits,
-            value,
-            batch["target"],
-            batch["masks"],
-            batch["reward"],
-            batch["old_log_q"],
-            batch["advantage"],
-            batch["outputs"] if self.classes else None,
-            self.coefficients,
-        )
-
-
-def _calibrate(module: MaskPolicy, pool: dict[str, torch.Tensor]) -> None:
-    """Set the scales of levels and deviations from the targets."""
-    rows = slice(0, 8192)
-    level = torch.logit(pool["neutral"][rows], eps=1e-6)
-    deviation = torch.logit(pool["mean"][rows], eps=1e-6) - level[:, :, None]
-    active = ~pool["null"][rows][:, None].expand_as(deviation)
-    size = (deviation**2 * active).sum(dim=(0, 2)) / active.sum(dim=(0, 2)).clamp(min=1)
-    # the noise of sampled targets is no signal; some spread is kept for tiny data
-    floor = torch.full_like(size, 1e-8)
-    module.unit.copy_(_UNIT * torch.maximum(size, floor).sqrt()[:, None])
-    module.level.copy_(level.mean(dim=0))
-    spread = level.std(dim=0, correction=0)
-    module.level_scale.copy_(torch.where(spread > 1e-4, spread, torch.full_like(spread, 1e-2)))
 
 
 def _is_number(value: Any, kind: Any = numbers.Real) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 
 from fastexplain.attribution import attribution_targets
 from fastexplain.explainers._base import BaseExplainer
+from fastexplain.explainers._inert import InertValues, find_inert_values
 from fastexplain.explainers._inputs import Schema
 from fastexplain.explainers._state import (
     decode_encoder,
@@ -26,6 +27,7 @@ from fastexplain.explainers._state import (
 from fastexplain.maskers import TabularMasker
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import TabularEncoder
+from fastexplain.networks._encoder import is_quantity
 from fastexplain.persistence import decode_value, encode_value, save_state
 from fastexplain.tables import Table
 from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, fabric_for
@@ -35,9 +37,10 @@ __all__ = ["LearnedExplainer"]
 _EXPLAIN_ROWS = 8192
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
-#: quantiles of all columns together, and of one: wide tables get fewer a column
-_EMBEDDING_BUDGET = 4096
+#: quantiles of one column, and of n together: ``_EDGES * sqrt(n)``, up to a most
 _MAX_EDGES = 129
+_EDGES = 256
+_ALL_EDGES = 4096
 
 
 class LearnedExplainer(BaseExplainer):
@@ -54,8 +57,10 @@ class LearnedExplainer(BaseExplainer):
     precision: str
     verbose: int
     checkpoint: Any
+    n_queries: int
     _network: Any
     _encoder: TabularEncoder
+    _inert: InertValues
 
     def _split(self, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on and rows held out; one row serves as both."""
@@ -69,22 +74,30 @@ class LearnedExplainer(BaseExplainer):
             return order, order[:_VALIDATION_ROWS]
         return order[held:], order[:held]
 
-    def _fit_encoder(self, table: Table) -> TabularEncoder:
-        edges = int(np.clip(_EMBEDDING_BUDGET // table.n_columns, 2, _MAX_EDGES))
-        return TabularEncoder.fit(table, edges)
+    def _fit_encoder(self, table: Table, seed: int) -> None:
+        """Learn the columns, and which of their values act like the baseline."""
+        n = max(1, sum(is_quantity(table, j) for j in range(table.n_columns)))
+        edges = int(np.clip(min(_EDGES / n**0.5, _ALL_EDGES / n), 2, _MAX_EDGES))
+        self._encoder = TabularEncoder.fit(table, edges)
+        rng = np.random.default_rng([seed, 5])
+        self._inert = find_inert_values(self._masked, table, self._encoder, self.n_queries, rng)
 
-    def _encode(self, table: Table, encoder: TabularEncoder | None = None) -> dict[str, Any]:
-        encoder = self._encoder if encoder is None else encoder
-        return {
-            "x": torch.from_numpy(encoder.transform(table)),
-            "null": torch.from_numpy(self.masker_.null_players(table)),
-        }
+    def _null_players(self, table: Table, x: np.ndarray) -> np.ndarray:
+        """Players (n, N) that equal the baseline or act like it; ``x`` are the encoded rows."""
+        cells = self._inert.mark(self.masker_.baseline_cells(table), x)
+        return self.masker_.all_of_player(cells)
 
-    def _validator(self, table: Table, encoder: TabularEncoder, seed: int) -> Any:
+    def _encode(self, table: Table) -> dict[str, Any]:
+        x = self._encoder.transform(table)
+        null = self._null_players(table, x)
+        return {"x": torch.from_numpy(x), "null": torch.from_numpy(null)}
+
+    def _validator(self, table: Table, seed: int) -> Any:
         """Mean rank correlation with E_p[m] on held-out rows, over all outputs."""
         rng = np.random.default_rng([seed, 2])
-        truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread)
-        inputs = self._encode(table, encoder)
+        inputs = self._encode(table)
+        null = inputs["null"].numpy()
+        truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread, null)
         reference = truth.mean.reshape(-1, self.masker_.n_players).numpy()
 
         def validate(module: nn.Module) -> float:
@@ -132,10 +145,10 @@ class LearnedExplainer(BaseExplainer):
             trainer.checkpoint.finish()
         return fitted
 
-    def _finish(self, module: nn.Module, encoder: TabularEncoder, fitted: Fitted) -> None:
+    def _finish(self, module: nn.Module, fitted: Fitted) -> None:
         """Store what was learned, and say so when it is poor."""
-        self._network, self._encoder = module, encoder
-        rows = fingerprint_rows(self.masker_, encoder, self._schema)
+        self._network = module
+        rows = fingerprint_rows(self.masker_, self._encoder, self._schema)
         self._fingerprint = self._masked.outputs(rows).cpu()
         self.history_ = fitted.history
         self.n_iter_ = fitted.n_steps
@@ -209,6 +222,7 @@ class LearnedExplainer(BaseExplainer):
                 "feature_names_in": [str(n) for n in getattr(self, "feature_names_in_", [])],
             },
             "encoder": encode_encoder(self._encoder),
+            "inert": self._inert.state(),
             "outputs": {
                 "kind": self.kind_,
                 "names": self.output_names_,
@@ -248,6 +262,7 @@ class LearnedExplainer(BaseExplainer):
         if schema["feature_names_in"]:
             self.feature_names_in_ = np.asarray(schema["feature_names_in"], dtype=object)
         self._encoder = decode_encoder(config["encoder"])
+        self._inert = InertValues.from_state(config["inert"])
         outputs, fit = config["outputs"], config["fit"]
         self.kind_, self.output_names_ = outputs["kind"], outputs["names"]
         if outputs["classes"] is not None:
@@ -260,7 +275,7 @@ class LearnedExplainer(BaseExplainer):
         self._fingerprint = weights.pop("fingerprint")
         self._spread = weights.pop("spread", None)
         self._model = None
-        network = self._build_network(self._encoder)
+        network = self._build_network()
         own = {k.removeprefix("network."): v for k, v in weights.items()}
         try:
             network.load_state_dict(own)
@@ -269,7 +284,7 @@ class LearnedExplainer(BaseExplainer):
         self._network = network.to(fabric_for(self.device, "32-true").device).eval()
         return self
 
-    def _build_network(self, encoder: TabularEncoder) -> nn.Module:
+    def _build_network(self) -> nn.Module:
         """The network as ``explain`` uses it, with weights yet to come."""
         raise NotImplementedError
 

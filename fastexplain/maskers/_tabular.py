@@ -176,6 +176,10 @@ class TabularMasker:
             True where all the player's columns equal every background row; missing equals
             missing.
         """
+        return self.all_of_player(self.baseline_cells(table))
+
+    def baseline_cells(self, table: Table) -> np.ndarray:
+        """Cells that equal every background row's, shape (n, C)."""
         equal = np.ones((len(table), table.n_columns), dtype=bool)
         own, background = table.matrix(), self.background_.matrix()
         if own is not None and background is not None and own.dtype.kind in "fiubmM":
@@ -184,11 +188,15 @@ class TabularMasker:
         else:
             for j in range(table.n_columns):
                 equal[:, j] = _equals_all(table, self.background_, j)
-        if self.n_players == table.n_columns:
-            return equal
-        players = np.ones((len(table), self.n_players), dtype=bool)
+        return equal
+
+    def all_of_player(self, cells: np.ndarray) -> np.ndarray:
+        """Players (n, N) all of whose cells are marked in a bool array (n, C)."""
+        if self.n_players == cells.shape[1]:
+            return cells
+        players = np.ones((len(cells), self.n_players), dtype=bool)
         for j, player in enumerate(self.player_of_column_):
-            players[:, player] &= equal[:, j]
+            players[:, player] &= cells[:, j]
         return players
 
 

@@ -18,6 +18,10 @@ class MaskPolicy(nn.Module):
     ``link="sinh"`` the network gives them on a scale that is linear near zero and
     logarithmic further out.
 
+    What the network cannot tell from nothing is nothing: deviations below ``resolution``
+    units are given as none, so that features without effect share the null players' rank
+    rather than have a random one. It is zero until chosen on held-out rows.
+
     Parameters
     ----------
     body : nn.Module
@@ -32,6 +36,7 @@ class MaskPolicy(nn.Module):
     level: torch.Tensor
     level_scale: torch.Tensor
     unit: torch.Tensor
+    resolution: torch.Tensor
 
     def __init__(self, body: nn.Module, n_outputs: int, n_players: int, link: str) -> None:
         super().__init__()
@@ -43,6 +48,7 @@ class MaskPolicy(nn.Module):
         self.register_buffer("level", torch.zeros(n_outputs))
         self.register_buffer("level_scale", torch.ones(n_outputs))
         self.register_buffer("unit", torch.ones(n_outputs, 1))
+        self.register_buffer("resolution", torch.zeros(()))
 
     def deviations(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Deviations (B, K, N), zero for null players, and neutral levels (B, K)."""
@@ -52,7 +58,8 @@ class MaskPolicy(nn.Module):
             # beyond 12 the sinh of a float32 is no longer a usable number
             deviation = self.unit * torch.sinh((3.0 * deviation).clamp(-12.0, 12.0))
         level = out[:, :, -1] * self.level_scale + self.level
-        return deviation.masked_fill(null[:, None], 0.0), level
+        none = null[:, None] | (deviation.abs() < self.resolution * self.unit)
+        return deviation.masked_fill(none, 0.0), level
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Logits of the mask probabilities, shape (B, K, N)."""

@@ -328,3 +328,30 @@ def test_too_many_active_features():
     got, _ = exact_attribution(masked, as_table(wide))
     assert np.isfinite(got).all()
     assert masked.n_queries == 16
+
+
+@pytest.mark.parametrize("kind", ["normalized", "empirical", "shapley"])
+def test_players_without_effect_and_interchangeable_players_tie_exactly(kind):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 9)) + 3.0
+    X[:, 5] = np.where(rng.random(40) < 0.5, 0.0, X[:, 5])
+    weights = np.append(rng.normal(size=3) / 3.0, 0.0)
+    weights[3] = weights[2]
+
+    def model(rows):
+        # irrational steps: sums in different orders would differ in the last digits
+        on = rows[:, :4] > 0.5
+        return np.exp(np.sin(sum(w * column for w, column in zip(weights, on.T, strict=True))))
+
+    table = as_table(X)
+    masked = MaskedModel(
+        make_predictor(model, X[:4], output="regression"), TabularMasker("zero").fit(table)
+    )
+    values, neutral = exact_attribution(masked, table, kind)
+    assert (values[:, 4:] == values[:, 4:5]).all()
+    assert (values[:, 2] == values[:, 3]).all()
+    null = X[:, 5] == 0.0
+    assert (values[null, 4] == neutral[null]).all()
+    if kind == "shapley":
+        assert (values[:, 4:] == 0.0).all()
+    assert (values[:, :3] != neutral[:, None]).all()
