@@ -18,8 +18,10 @@ from fastexplain.tables import Table
 
 __all__ = ["MaskedModel"]
 
-# rows a model call: enough to amortise a pipeline's overhead, few enough to stay in cache
+# rows a model call: enough to amortise a pipeline's overhead; a network on the CPU has little
+# of it, and slows down once its activations leave the cache
 _CALL_ROWS = 65536
+_CPU_NETWORK_ROWS = 16384
 _CALL_BYTES = 2**26
 
 
@@ -33,7 +35,8 @@ class MaskedModel:
     masker : TabularMasker
         Fitted; says what a player is and what replaces it.
     batch_size : int, optional
-        Most rows in one call of the model. Default: 65,536, fewer for wide tables.
+        Most rows in one call of the model. Default: 65,536, fewer for wide tables and for
+        networks on the CPU.
     n_jobs : int, optional
         Workers for models outside torch, through joblib; the backend follows
         ``joblib.parallel_config``.
@@ -68,7 +71,10 @@ class MaskedModel:
             return max(1, int(self.batch_size))
         # a model of a thousand classes answers more than it is asked
         width = max(n_columns, self.predictor.n_outputs, 1)
-        return int(np.clip(_CALL_BYTES // (8 * width), 64, _CALL_ROWS))
+        device = self.predictor.device
+        on_cpu = self.predictor.torch_module and (device is None or device.type == "cpu")
+        most = _CPU_NETWORK_ROWS if on_cpu else _CALL_ROWS
+        return int(np.clip(_CALL_BYTES // (8 * width), 64, most))
 
     def outputs(self, table: Table, positions: np.ndarray | None = None) -> torch.Tensor:
         """Ask the model for rows as they are.
@@ -162,7 +168,7 @@ class MaskedModel:
         if self.predictor.torch_module:
             own, background = source
             kept = torch.from_numpy(np.ascontiguousarray(keep)).to(own.device)
-            inputs = torch.where(kept[:, :, None], own[rows][:, None, None], background)
+            inputs = _choose(kept[:, :, None], own[rows][:, None, None], background)
             inputs = inputs.reshape(-1, inputs.shape[-1])
         else:
             inputs = source.masked(keep, rows)
@@ -224,6 +230,12 @@ class MaskedModel:
         parts = [_take(inputs, slice(a, b)) for a, b in pairwise(edges)]
         answers = Parallel(n_jobs=self.n_jobs)(delayed(self.predictor)(part) for part in parts)
         return np.concatenate(answers)
+
+
+def _choose(kept: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """``torch.where`` of float32 on their bits, which the CPU does five times as fast."""
+    bits, difference = other.view(torch.int32), own.view(torch.int32) ^ other.view(torch.int32)
+    return ((-kept.to(torch.int32)) & difference).bitwise_xor_(bits).view(torch.float32)
 
 
 def _take(inputs: Any, rows: slice) -> Any:

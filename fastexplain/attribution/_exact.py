@@ -31,6 +31,7 @@ def exact_attribution(
     table: Table,
     kind: str = "normalized",
     scale: torch.Tensor | None = None,
+    null: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Enumerate every coalition of every row.
 
@@ -49,6 +50,8 @@ def exact_attribution(
     scale : tensor of shape (K,), optional
         Spread of real-valued outputs (see ``prediction_scores``). Not used for Shapley
         values.
+    null : bool ndarray of shape (n, N), optional
+        Players known to change nothing; default those that equal the baseline.
 
     Returns
     -------
@@ -63,7 +66,8 @@ def exact_attribution(
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}.")
-    null = masked.masker.null_players(table)
+    if null is None:
+        null = masked.masker.null_players(table)
     most = int((~null).sum(axis=1).max(initial=0))
     if most > MAX_ACTIVE:
         raise ValueError(
@@ -90,7 +94,10 @@ def exact_attribution(
                 full = answers[:, -1] if full is None else full
                 answers = prediction_scores(answers, full, scale.to(answers))
             sums = sums.to(answers.device) + _combine(weights, answers)
-            size = np.maximum(size, answers.abs().amax(dim=1).double().cpu().numpy())
+            if kind == "shapley":
+                # the largest value of a row, without a copy of them all
+                ends = torch.stack([answers.amax(dim=1), -answers.amin(dim=1)])
+                size = np.maximum(size, ends.amax(dim=0).double().cpu().numpy())
         active, rest = sums[:, :, :a].cpu().numpy(), sums[:, :, a:].cpu().numpy()
         if kind == "shapley":
             common = np.zeros((len(rows), n_out))

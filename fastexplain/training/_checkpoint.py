@@ -37,6 +37,8 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
         self.folder = Path(path)
         self.fingerprint = fingerprint
+        # of several processes that train together, one writes
+        self._writes = int(os.environ.get("RANK", 0)) == 0
         info = self.folder / _INFO
         self._unfinished = False
         if info.exists():
@@ -64,7 +66,6 @@ class Checkpoint:
         best: dict[str, torch.Tensor],
     ) -> None:
         """Write the run's state; the file is replaced in one move, never half written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "step": step,
             "module": module.state_dict(),
@@ -85,6 +86,8 @@ class Checkpoint:
         return self._read(_POOL, "cpu")
 
     def _write(self, name: str, state: dict[str, Any], step: int) -> None:
+        if not self._writes:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = self.folder / (name + ".part")
         torch.save(state, draft)
@@ -116,4 +119,5 @@ class Checkpoint:
 
     def finish(self) -> None:
         """Remove the state of a run that has ended."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._writes:
+            shutil.rmtree(self.folder, ignore_errors=True)

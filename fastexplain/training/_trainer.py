@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -75,7 +76,11 @@ class Fitted:
 
 
 def fabric_for(device: str, precision: str) -> Any:
-    """Lightning Fabric for a device name (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``)."""
+    """Lightning Fabric for a device name (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``).
+
+    In a program started as several processes (``torchrun``, ``fabric run``) each trains on
+    its share of every batch, with gradients averaged; all end with the same network.
+    """
     from lightning_fabric import Fabric
 
     name, _, index = device.partition(":")
@@ -88,8 +93,14 @@ def fabric_for(device: str, precision: str) -> Any:
     if precision == "auto":
         mixed = name == "cuda" and torch.cuda.is_bf16_supported()
         precision = "bf16-mixed" if mixed else "32-true"
-    devices: Any = [int(index)] if index else 1
-    return Fabric(accelerator=name, devices=devices, precision=precision)  # type: ignore[arg-type]
+    options: dict[str, Any] = {"accelerator": name, "precision": precision}
+    world = int(os.environ.get("WORLD_SIZE", 1))
+    if world > 1:
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+        # a table without categories leaves the embedding of categories unused
+        options |= {"strategy": "ddp_find_unused_parameters_true", "num_nodes": world // local}
+        return Fabric(devices=local, **options)
+    return Fabric(devices=[int(index)] if index else 1, **options)
 
 
 class Trainer:
@@ -137,6 +148,9 @@ class Trainer:
         """
         s = self.settings
         fabric = fabric_for(s.device, s.precision)
+        if fabric.world_size > 1:
+            fabric.launch()
+        share = slice(fabric.global_rank, None, fabric.world_size)
         self.module.to(fabric.device)
         optimizer = torch.optim.AdamW(_decay_groups(self.module, s.weight_decay), s.learning_rate)
         wrapped, optimizer = fabric.setup(self.module, optimizer, move_to_device=False)
@@ -158,6 +172,9 @@ class Trainer:
         try:
             while step < s.max_steps:
                 progress = self._progress(step)
+                if fabric.world_size > 1 and s.deadline is not None:
+                    # clocks differ, and a process that stops alone leaves the others waiting
+                    progress = fabric.broadcast(progress)
                 if progress >= 1.0:
                     fitted.stopped_by = "max_time"
                     break
@@ -169,6 +186,8 @@ class Trainer:
                 for group in optimizer.param_groups:
                     group["lr"] = s.learning_rate * _schedule(progress)
                 wrapped.train()
+                if fabric.world_size > 1:
+                    batch = {name: tensor[share] for name, tensor in batch.items()}
                 loss, parts = self.loss(wrapped, batch)
                 if not torch.isfinite(loss):
                     raise FloatingPointError(

@@ -1,0 +1,19 @@
+"""Where Shapley labels come from: exact enumeration, kernel and permutation sampling."""
+
+from fastexplain.labels._cache import cached_labels
+from fastexplain.labels._sources import (
+    ExactShapley,
+    KernelShapley,
+    LabelSource,
+    PermutationShapley,
+    ShapleyLabels,
+)
+
+__all__ = [
+    "ExactShapley",
+    "KernelShapley",
+    "LabelSource",
+    "PermutationShapley",
+    "ShapleyLabels",
+    "cached_labels",
+]
