@@ -97,7 +97,8 @@ class MaskedModel:
         """
         if positions is None:
             positions = np.arange(len(table))
-        return self._ask(table.native, positions)
+        # masked inputs are the package's own; these are the user's
+        return self._ask(table.copied(), positions)
 
     def empty_value(self) -> torch.Tensor:
         """Value of the empty mask: the mean output over the background, shape (K,)."""

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import joblib
 import numpy as np
 from scipy.sparse import issparse
 
@@ -78,6 +79,25 @@ class Table:
         if self.kind == "pandas":
             return Table(self.native.iloc[rows])
         return Table(self.native[rows])
+
+    def fingerprint(self) -> str:
+        """Digest of names and cells, equal for equal content wherever it lies in memory."""
+        parts: list[Any] = [self.names, self.dtypes()]
+        if self.kind == "pandas":
+            from pandas.util import hash_pandas_object
+
+            for j in range(self.n_columns):
+                parts.append(hash_pandas_object(self.column(j), index=False).to_numpy())
+        elif self.kind == "polars":
+            parts.append(self.native.hash_rows(seed=0).to_numpy())
+        else:
+            numbers = self.native.dtype.kind in "fiub"
+            parts.append(np.ascontiguousarray(self.native) if numbers else self.native.tolist())
+        return str(joblib.hash(parts, hash_name="sha1"))
+
+    def copied(self) -> Any:
+        """The rows in their container, for a model that may work in place."""
+        return self.native.clone() if self.kind == "polars" else self.native.copy()
 
     def stack(self, other: Table) -> CellSource:
         """Make the cells of these rows, followed by ``other``'s, available to ``gather``."""

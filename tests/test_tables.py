@@ -156,3 +156,33 @@ def test_rows_of_lists_and_tensors():
 def test_bad_rows(X, error, match):
     with pytest.raises(error, match=match):
         as_table(X)
+
+
+@pytest.mark.parametrize("kind", ["numpy", "object", "pandas", "polars"])
+def test_fingerprints_follow_content_alone(kind):
+    def make(last):
+        if kind == "numpy":
+            return np.array([[1.0, np.nan], [2.0, last]])
+        if kind == "object":
+            return np.array([["a", 1.0], [None, last]], dtype=object)
+        columns = {"a": ["x", None], "b": [1.0, float(last)]}
+        if kind == "pandas":
+            return pd.DataFrame(columns | {"c": pd.Categorical(["u", "v"])})
+        return pytest.importorskip("polars").DataFrame(columns)
+
+    first = as_table(make(3.0))
+    assert first.fingerprint() == as_table(make(3.0)).fingerprint()
+    assert first.fingerprint() == first.take(np.array([0, 1])).fingerprint()
+    assert first.fingerprint() != as_table(make(4.0)).fingerprint()
+    assert first.fingerprint() != first.take(np.array([1, 0])).fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["numpy", "pandas"])
+def test_copies_share_nothing(kind):
+    X = np.zeros((2, 2)) if kind == "numpy" else pd.DataFrame({"a": [0.0], "b": [0.0]})
+    copied = as_table(X).copied()
+    if kind == "numpy":
+        copied += 1.0
+    else:
+        copied.iloc[0, 0] = 1.0
+    assert not np.asarray(X).any()

@@ -52,7 +52,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             raise ValueError(f"model_batch_size must be a whole number, 1 or more, got {size!r}.")
         rng = np.random.default_rng(self._seed())
         probe = table.take(slice(0, _PROBE_ROWS))
-        predictor = make_predictor(model, probe.native, output=self.output)
+        predictor = make_predictor(model, probe.copied(), output=self.output)
         masker = self._make_masker().fit(table, rng)
         masked = self._masked_model(predictor, masker)
         base = masked.empty_value()
@@ -250,7 +250,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         probe = self.masker_.background_
-        predictor = make_predictor(model, probe.native, output=self._output_for_attach())
+        predictor = make_predictor(model, probe.copied(), output=self._output_for_attach())
         if len(predictor.output_names) != len(self.output_names_):
             raise ValueError(
                 f"The model has outputs {list(predictor.output_names)}; the explainer was fitted "

@@ -59,8 +59,7 @@ class FEXExplainer(LearnedExplainer):
         ``log c - log q``, whose optimum is the Bernoulli distribution nearest to p.
         ``"forward_kl"`` matches p's moments and is the only one whose optimum is
         Definition 1 itself. It is the default since it comes closest to the exact
-        attribution on every task of ``benchmarks/fex_tabular.py`` at the same number of
-        queries.
+        attribution in ``benchmarks/fex_tabular.py``, each objective with its defaults.
     masker : TabularMasker, optional
         What removing a feature means; default ``TabularMasker(baseline, groups)``.
     baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
@@ -71,7 +70,8 @@ class FEXExplainer(LearnedExplainer):
         What the model's outputs are, where it cannot be told. Real-valued outputs are
         explained by how well a mask keeps the prediction (see Notes).
     n_queries : int, default=8_000_000
-        Most rows that the model is asked for in ``fit``.
+        About as many rows the model is asked for in ``fit``, fewer if ``max_steps`` or
+        ``max_time`` end it first.
     n_masks : int, default=128
         ``"forward_kl"``: coalitions asked for each training row. Rows that have fewer are
         enumerated. Fewer masks buy more rows: real ones first, then rows that mix the
@@ -152,7 +152,7 @@ class FEXExplainer(LearnedExplainer):
     network is told which these are, and gives them one common value, as symmetry demands:
     the ``neutral_values`` of the explanation. Larger values raise the output. ``fit`` also
     looks for values of single columns that the model never tells from the baseline's, such
-    as numbers on the same side of every split of a forest: none of some hundreds of answers
+    as numbers on the same side of every split of a forest: none of 200 to 500 answers
     changed in the last digit. Features with such values are null players too, and so are
     those whose effect is smaller than the network resolves, where held-out rows agree.
 
@@ -282,7 +282,7 @@ class FEXExplainer(LearnedExplainer):
         table = self._begin_fit(X, y, model)
         seed = self._seed()
         train, held = self._split(table, seed)
-        self._fit_encoder(table, seed)
+        self._fit_encoder(table, seed, started)
         checkpoint = self._make_checkpoint(table, seed)
         validate = self._validator(table.take(held), seed)
         torch_rng = torch.Generator().manual_seed(seed)
@@ -301,7 +301,8 @@ class FEXExplainer(LearnedExplainer):
         fitted = self._train(trainer)
         # the value network has done its part once the policy is trained
         policy: Any = getattr(module, "policy", module)
-        fitted.best_score = choose_resolution(policy, validate, fitted.best_score)
+        if self.objective == "forward_kl" and fitted.history:
+            fitted.best_score = choose_resolution(policy, validate, fitted.best_score)
         self._finish(policy, fitted)
 
     # -- forward KL ------------------------------------------------------------------------

@@ -8,6 +8,7 @@ a network that is told so has less to learn.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ __all__ = ["InertValues", "find_inert_values"]
 _NEIGHBOURS = 12
 _VALUES = 48
 # inputs that a value is tried in at first, and, if it changed none of them, after that
-_FIRST, _THEN = 12, 500
+_FIRST, _THEN, _FEWEST = 12, 500, 200
 _MOST_MEMBERS = 24
+# real rows on which all that was found is tried at last
+_PROOF_ROWS = 16384
 # share of the query budget that the search may take
 _SHARE = 0.05
 
@@ -80,6 +83,12 @@ class InertValues:
                 cells[:, j] |= np.isnan(column)
         return cells
 
+    def without(self, j: int) -> InertValues:
+        """The same, but for column ``j``, which has no inert value."""
+        state = self.state()
+        state[j] = InertValues.none(1).state()[0]
+        return InertValues.from_state(state)
+
     def state(self) -> list[Any]:
         """Describe as JSON values, a list of four a column."""
         rows = zip(self.low, self.high, self.missing, self.codes, strict=True)
@@ -106,12 +115,14 @@ def find_inert_values(
     encoder: TabularEncoder,
     max_queries: int,
     rng: np.random.Generator,
+    deadline: float | None = None,
 ) -> InertValues:
     """Try values of each column in place of the baseline's and see whether answers change.
 
     A value is inert if the model's answers are equal to the last digit on all of some
     hundreds of inputs that mix a row with the baseline. Of quantities, inert is what lies
-    between inert values without another in between.
+    between inert values without another in between. At last all inert cells of some thousands
+    of real rows are replaced together; columns that change an answer then have none.
 
     Parameters
     ----------
@@ -125,6 +136,8 @@ def find_inert_values(
         is too little to tell.
     rng : numpy.random.Generator
         Draws the inputs.
+    deadline : float, optional
+        ``time.monotonic()`` after which no further column is searched.
 
     Returns
     -------
@@ -132,32 +145,64 @@ def find_inert_values(
     """
     found = InertValues.none(table.n_columns)
     background = masked.masker.background_
-    room = _SHARE * max_queries / max(table.n_columns, 1)
-    if len(background) > 1 or room < 2 * _VALUES * _FIRST:
+    # a fifth of the share is kept for the proof
+    proof = int(min(_PROOF_ROWS, 0.1 * _SHARE * max_queries))
+    room = 0.8 * _SHARE * max_queries / max(table.n_columns, 1)
+    if len(background) > 1 or room < (_VALUES + 1) * _FIRST + 2 * _FEWEST:
         return found
     some = table.take(np.sort(rng.permutation(len(table))[:16384]))
     x, base = encoder.transform(some), encoder.transform(background)[0]
     search = _Search(masked, some, rng)
     for j, column in enumerate(encoder.columns):
-        donors = _candidates(x[:, j], base[j], column.numeric)
-        if not len(donors):
-            continue
-        donors = donors[search.unchanged(j, donors, _FIRST)]
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        tried = _candidates(x[:, j], base[j], column.numeric)
+        members = search.unchanged(j, tried, _FIRST)
         if column.numeric:
-            donors = _run(donors, x[:, j], base[j], _candidates(x[:, j], base[j], True))
-        thorough = int(min(_THEN, 0.5 * room / max(len(donors), 1)))
-        members = donors[search.unchanged(j, donors, thorough)] if len(donors) else donors
+            members = _run(members, x[:, j], base[j], tried)
+        # fewer inputs would take a rare effect for none
+        left = room - _FIRST * (len(tried) + 1)
+        most = min(int(left / _FEWEST) - 1, _MOST_MEMBERS)
+        members = _thin(members, x[:, j], most)
+        first = members
+        members = search.unchanged(j, first, int(min(_THEN, left / (len(first) + 1))))
         if column.numeric:
-            members = _run(members, x[:, j], base[j], donors)
-            own = x[members, j]
-            found.missing[j] = bool(np.isnan(own).any())
-            own = own[~np.isnan(own)]
-            if len(own) and not np.isnan(base[j]):
-                found.low[j] = min(own.min(), base[j])
-                found.high[j] = max(own.max(), base[j])
+            members = _run(members, x[:, j], base[j], first)
+            _set_interval(found, j, x[members, j], base[j])
         else:
             found.codes[j] = sorted({int(code) for code in x[members, j]})
-    return InertValues(found.low, found.high, found.missing, found.codes)
+    found = InertValues(found.low, found.high, found.missing, found.codes)
+    rows = np.sort(rng.permutation(len(some))[:proof])
+    return _proven(found, masked, some.take(rows), x[rows])
+
+
+def _set_interval(found: InertValues, j: int, inert: np.ndarray, base: float) -> None:
+    found.missing[j] = bool(np.isnan(inert).any())
+    inert = inert[~np.isnan(inert)]
+    if len(inert):
+        found.low[j], found.high[j] = min(inert.min(), base), max(inert.max(), base)
+
+
+def _proven(found: InertValues, masked: MaskedModel, rows: Table, x: np.ndarray) -> InertValues:
+    """What is left of the inert values after a look at real rows."""
+    equal = masked.masker.baseline_cells(rows)
+    inert = found.mark(equal, x) & ~equal
+    if not inert.any():
+        return found
+    source, at = masked.masker.source(rows), np.arange(len(rows))[:, None]
+    answers = masked.outputs(rows)
+
+    def changes(cells: np.ndarray) -> bool:
+        replaced = Table(source.gather(np.where(cells, len(rows), at)))
+        return not bool((masked.outputs(replaced) == answers).all())
+
+    if not changes(inert):
+        return found
+    for j in np.flatnonzero(inert.any(axis=0)):
+        if changes(inert & (np.arange(inert.shape[1]) == j)):
+            found = found.without(int(j))
+    # columns that act together only: none of them is believed
+    return InertValues.none(inert.shape[1]) if changes(found.mark(equal, x) & ~equal) else found
 
 
 def _candidates(column: np.ndarray, base: float, numeric: bool) -> np.ndarray:
@@ -165,7 +210,8 @@ def _candidates(column: np.ndarray, base: float, numeric: bool) -> np.ndarray:
     values, rows, counts = np.unique(column, return_index=True, return_counts=True)
     other = values != base
     if np.isnan(base):
-        other &= ~np.isnan(values)
+        # no number lies next to a missing one
+        return rows[:0]
     if not numeric:
         # code 1 stands for categories of all kinds
         other &= values != 1
@@ -175,7 +221,7 @@ def _candidates(column: np.ndarray, base: float, numeric: bool) -> np.ndarray:
     if len(rows) <= _VALUES:
         return rows
     present = np.flatnonzero(~np.isnan(values))
-    at = int(np.searchsorted(values[present], base)) if not np.isnan(base) else 0
+    at = int(np.searchsorted(values[present], base))
     near = np.arange(max(at - _NEIGHBOURS, 0), min(at + _NEIGHBOURS, len(present)))
     spread = np.linspace(0, len(present) - 1, _VALUES - len(near)).astype(int)
     missing = np.flatnonzero(np.isnan(values))
@@ -189,12 +235,18 @@ def _run(members: np.ndarray, column: np.ndarray, base: float, tried: np.ndarray
     below, above = rest[rest < base], rest[rest > base]
     low = below.max() if len(below) else -np.inf
     high = above.min() if len(above) else np.inf
-    kept = members[np.isnan(own) | ((own > low) & (own < high))]
-    if len(kept) <= _MOST_MEMBERS:
-        return kept
-    # the ends of the run, and some within it
-    kept = kept[np.argsort(column[kept])]
-    return kept[np.unique(np.linspace(0, len(kept) - 1, _MOST_MEMBERS).astype(int))]
+    return members[np.isnan(own) | ((own > low) & (own < high))]
+
+
+def _thin(members: np.ndarray, column: np.ndarray, most: int) -> np.ndarray:
+    """So many of them at most: a missing cell, the ends of the run, and some within it."""
+    if len(members) <= most:
+        return members
+    missing = members[np.isnan(column[members])]
+    present = members[~np.isnan(column[members])]
+    present = present[np.argsort(column[present])]
+    kept = np.linspace(0, len(present) - 1, max(most - len(missing), 1)).astype(int)
+    return np.concatenate([present[np.unique(kept)], missing])
 
 
 class _Search:
@@ -207,7 +259,9 @@ class _Search:
         self.player = masked.masker.player_of_column_
 
     def unchanged(self, j: int, donors: np.ndarray, n_inputs: int) -> np.ndarray:
-        """Which donors' cells of column ``j`` change no answer on ``n_inputs`` inputs each."""
+        """The donors whose cells of column ``j`` change no answer on ``n_inputs`` inputs."""
+        if not len(donors):
+            return donors
         player = self.player
         rows = self.rng.integers(self.n_rows, size=(n_inputs, 1))
         kept = self.rng.random((n_inputs, int(player.max()) + 1)) < 0.6
@@ -216,4 +270,4 @@ class _Search:
         index[:, :, j] = np.append(donors, self.n_rows)[:, None]
         inputs = Table(self.source.gather(index.reshape(-1, index.shape[2])))
         answers = self.masked.outputs(inputs).reshape(len(donors) + 1, n_inputs, -1)
-        return (answers[:-1] == answers[-1]).all(dim=2).all(dim=1).cpu().numpy()
+        return donors[(answers[:-1] == answers[-1]).all(dim=2).all(dim=1).cpu().numpy()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from typing import Any, Self
 
+import joblib
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
@@ -74,13 +73,16 @@ class LearnedExplainer(BaseExplainer):
             return order, order[:_VALIDATION_ROWS]
         return order[held:], order[:held]
 
-    def _fit_encoder(self, table: Table, seed: int) -> None:
+    def _fit_encoder(self, table: Table, seed: int, started: float) -> None:
         """Learn the columns, and which of their values act like the baseline."""
         n = max(1, sum(is_quantity(table, j) for j in range(table.n_columns)))
         edges = int(np.clip(min(_EDGES / n**0.5, _ALL_EDGES / n), 2, _MAX_EDGES))
         self._encoder = TabularEncoder.fit(table, edges)
         rng = np.random.default_rng([seed, 5])
-        self._inert = find_inert_values(self._masked, table, self._encoder, self.n_queries, rng)
+        deadline = None if self.max_time is None else started + 0.1 * float(self.max_time)
+        self._inert = find_inert_values(
+            self._masked, table, self._encoder, self.n_queries, rng, deadline
+        )
 
     def _null_players(self, table: Table, x: np.ndarray) -> np.ndarray:
         """Players (n, N) that equal the baseline or act like it; ``x`` are the encoded rows."""
@@ -96,8 +98,8 @@ class LearnedExplainer(BaseExplainer):
         """Mean rank correlation with E_p[m] on held-out rows, over all outputs."""
         rng = np.random.default_rng([seed, 2])
         inputs = self._encode(table)
-        null = inputs["null"].numpy()
-        truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread, null)
+        # not told which values seem inert: where that is wrong, the score shall show it
+        truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread)
         reference = truth.mean.reshape(-1, self.masker_.n_players).numpy()
 
         def validate(module: nn.Module) -> float:
@@ -125,19 +127,31 @@ class LearnedExplainer(BaseExplainer):
         )
 
     def _make_checkpoint(self, table: Table, seed: int) -> Checkpoint | None:
-        # asked with and without a checkpoint, so that both spend the same queries
-        step = max(1, len(table) // 32)
-        some = self._masked.outputs(table.take(slice(None, None, step))).cpu().numpy()
+        # asked with and without a checkpoint, so that both spend the same queries; models that
+        # fit their training rows perfectly differ on masked ones only
+        some = table.take(slice(None, None, max(1, len(table) // 32)))
+        masks = np.random.default_rng(0).random((len(some), 4, self.masker_.n_players)) < 0.6
+        masks[:, 0] = True
+        answers = self._masked.values(some, masks).cpu().double().numpy()
         if self.checkpoint is None:
             return None
-        if not isinstance(self.random_state, int):
+        if not isinstance(self.random_state, int | np.integer):
             raise ValueError("checkpoint= needs random_state to be an int, to resume the same run.")
         skip = ("checkpoint", "verbose", "max_time", "n_jobs", "model_batch_size", "device")
-        parts = {k: repr(v) for k, v in self.get_params(deep=False).items() if k not in skip}
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
-        digest.update(repr((len(table), table.names, table.dtypes(), seed)).encode())
-        digest.update(np.round(some, 4).tobytes())
-        return Checkpoint(self.checkpoint, digest.hexdigest())
+        masker = ("masker", "baseline", "groups")
+        given = self.get_params(deep=False).items()
+        parts = {k: repr(v) for k, v in given if k not in (*skip, *masker)}
+        size = max(float(np.abs(answers).max()), 1e-300)
+        content = (
+            parts,
+            table.fingerprint(),
+            self.masker_.background_.fingerprint(),
+            self.masker_.player_of_column_,
+            int(seed),
+            # other builds of a library differ in the last digits
+            np.round(answers / size, 4) + 0.0,
+        )
+        return Checkpoint(self.checkpoint, str(joblib.hash(content, hash_name="sha1")))
 
     def _train(self, trainer: Trainer) -> Fitted:
         fitted = trainer.run()

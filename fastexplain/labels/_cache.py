@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import joblib
 import numpy as np
@@ -19,6 +20,10 @@ __all__ = ["cached_labels"]
 
 # rows of one file: what an interrupt may lose
 _CHUNK = 512
+# masked copies of each row that the model is asked for, to know it by
+_KNOWN_BY = 4
+# of the estimators: labels of others are made anew
+_VERSION = 1
 _FIELDS = ("values", "variance", "full", "n_queries")
 
 
@@ -42,7 +47,8 @@ def cached_labels(
         With a chunk's number, what its draws follow from.
     folder : path-like, optional
         Files are named by a hash of the source's parameters, the rows, the baseline, the
-        model's answers for these rows, and the seed. They hold arrays only, no pickle.
+        model's answers for these rows and masked copies of them, and the seed. They hold
+        arrays only, no pickle.
     null : bool ndarray of shape (n, N), optional
         Players known to change nothing.
     progress : tqdm, optional
@@ -52,7 +58,7 @@ def cached_labels(
     ShapleyLabels
     """
     parts = []
-    for number, start in enumerate(range(0, len(table), _CHUNK)):
+    for number, start in enumerate(range(0, max(len(table), 1), _CHUNK)):
         rows = slice(start, start + _CHUNK)
         part = table.take(rows)
         part_null = None if null is None else null[rows]
@@ -79,21 +85,30 @@ def _key(
     seed: int,
     number: int,
 ) -> str:
-    answers = masked.outputs(part).cpu().double().numpy()
-    background = masked.masker.background_.native
-    parameters = (type(source).__name__, sorted(source.get_params().items()))
+    # the model is known by its answers, to rows as they are and with features removed: models
+    # that fit their training rows perfectly agree on the former
+    rng = np.random.default_rng(0)
+    masks = rng.random((len(part), _KNOWN_BY, masked.masker.n_players)) < 0.6
+    masks[:, 0] = True
+    answers = masked.values(part, masks).cpu().double().numpy()
+    # other builds of a library differ in the last digits
+    size = max(float(np.abs(answers).max(initial=0.0)), 1e-300)
+    rounded = np.round(answers / size, 5) + 0.0, f"{size:.4e}"
+    background = masked.masker.background_.fingerprint()
+    parameters = (_VERSION, type(source).__name__, sorted(source.get_params().items()))
     player = masked.masker.player_of_column_.tolist()
-    # answers of other builds of a library differ in the last digits
-    rounded = np.round(answers, 6)
-    content = (parameters, part.native, background, player, null, rounded, seed, number)
+    content = (parameters, part.fingerprint(), background, player, null, rounded, seed, number)
     return str(joblib.hash(content))
 
 
 def _read(path: Path | None) -> ShapleyLabels | None:
     if path is None or not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as held:
-        return ShapleyLabels(*(held[name] for name in _FIELDS))
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return ShapleyLabels(*(held[name] for name in _FIELDS))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None  # damaged: made anew
 
 
 def _write(path: Path | None, labels: ShapleyLabels) -> None:

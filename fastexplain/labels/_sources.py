@@ -40,8 +40,8 @@ class ShapleyLabels:
     ----------
     values : float64 ndarray of shape (n, N, K)
     variance : float64 ndarray of shape (n, N, K)
-        Sampling variance of each value: zero where exact, NaN where too few draws
-        tell.
+        Sampling variance of each value: zero where exact or where all draws agree, NaN where
+        too few draws tell.
     full : float64 ndarray of shape (n, K)
         v(all), the model's outputs of the rows.
     n_queries : int ndarray of shape (n,)
@@ -91,7 +91,8 @@ class LabelSource(BaseEstimator):
 class ExactShapley(LabelSource):
     """Shapley values by enumeration: ``2**a`` queries for a row of ``a`` active features.
 
-    Rows with more than 20 features off the baseline raise ValueError.
+    One more gives the row's own output. Rows with more than 20 features off the baseline raise
+    ValueError.
 
     See Also
     --------
@@ -146,7 +147,9 @@ class _SampledShapley(LabelSource):
         values, variance, full, asked = self._round(masked, table, rng, null, size)
         if self.standard_error is None:
             return ShapleyLabels(values, variance, full, asked)
-        weight = np.where(np.isnan(variance).any(axis=(1, 2)), 0.0, float(size))
+        # an estimate whose error is unknown is dropped for the next, known one
+        unknown = np.isnan(variance).any(axis=(1, 2))
+        weight = np.where(unknown, 0.0, asked)
         while True:
             found = np.sqrt(variance.max(axis=(1, 2)))
             size *= 2
@@ -157,13 +160,13 @@ class _SampledShapley(LabelSource):
             # each round is as large as all before it: least squares on few coalitions is
             # biased, and no average over more such rounds would mend that
             more = self._round(masked, table.take(rows), rng, null[rows], size)
-            share = size / (weight[rows] + size)
+            share = more[3] / (weight[rows] + more[3])
             # what is enumerated now needs no average with a sample
             share = np.where(more[1].any(axis=(1, 2)), share, 1.0)[:, None, None]
-            known = np.nan_to_num(variance[rows])
+            known = np.where(weight[rows, None, None] > 0, variance[rows], 0.0)
             values[rows] += share * (more[0] - values[rows])
             variance[rows] = (1.0 - share) ** 2 * known + share**2 * more[1]
-            weight[rows] += size
+            weight[rows] += np.where(np.isnan(more[1]).any(axis=(1, 2)), 0, more[3])
             asked[rows] += more[3]
 
     def _check(self) -> None:
@@ -173,6 +176,10 @@ class _SampledShapley(LabelSource):
             if not whole or value < 2:
                 raise ValueError(f"{name} must be a whole number, 2 or more, got {value!r}.")
         wanted = self.standard_error
+        if self.max_queries < self.n_queries:
+            raise ValueError(
+                f"max_queries={self.max_queries} is less than n_queries={self.n_queries}."
+            )
         if wanted is not None and not (isinstance(wanted, numbers.Real) and wanted > 0):
             raise ValueError(f"standard_error must be above 0, got {wanted!r}.")
 
@@ -191,7 +198,8 @@ class _SampledShapley(LabelSource):
         full = np.zeros((n, n_out))
         asked = np.zeros(n, dtype=int)
         limit = masked.call_rows(table.n_columns)
-        counts = [min(2 ** min(a, 62), size) for a in range(n_players + 1)]
+        # no sampled design is smaller than what its estimate needs
+        counts = [min(2 ** min(a, 62), max(size, 2 * a + 2)) for a in range(n_players + 1)]
         chunks = {a: max(1, min(_SHARED_ROWS, limit // c)) for a, c in enumerate(counts)}
         exact: dict[int, ShapleyDesign] = {}
         for a, rows in active_groups(null, chunks):
@@ -219,7 +227,8 @@ class KernelShapley(_SampledShapley):
     Parameters
     ----------
     n_queries : int, default=512
-        Coalitions asked for each row. Rows that have fewer are enumerated.
+        Coalitions asked for each row, at least ``2 a + 2`` for ``a`` features off the
+        baseline. Rows that have fewer are enumerated.
     standard_error : float, optional
         Rows are asked in further rounds, each of twice the queries, until no value's
         standard error exceeds this.
@@ -238,7 +247,7 @@ class PermutationShapley(_SampledShapley):
     ----------
     n_queries : int, default=512
         Coalitions asked for each row; a pair of orders takes
-        ``2 (a - 1)`` of them for ``a`` features off the baseline.
+        ``2 (a - 1)`` of them for ``a`` features off the baseline, and one is drawn at least.
     standard_error : float, optional
         Rows are asked in further rounds, each of twice the queries, until no value's
         standard error exceeds this.

@@ -136,6 +136,7 @@ class Trainer:
         self.validate = validate
         self.settings = settings
         self.checkpoint = checkpoint
+        self._fabric: Any = None
 
     def run(self) -> Fitted:
         """Train until the steps, the time or the patience run out.
@@ -150,6 +151,7 @@ class Trainer:
         fabric = fabric_for(s.device, s.precision)
         if fabric.world_size > 1:
             fabric.launch()
+        self._fabric = fabric
         share = slice(fabric.global_rank, None, fabric.world_size)
         self.module.to(fabric.device)
         optimizer = torch.optim.AdamW(_decay_groups(self.module, s.weight_decay), s.learning_rate)
@@ -187,6 +189,11 @@ class Trainer:
                     group["lr"] = s.learning_rate * _schedule(progress)
                 wrapped.train()
                 if fabric.world_size > 1:
+                    if len(next(iter(batch.values()))) < fabric.world_size:
+                        raise ValueError(
+                            f"A batch has fewer rows than the {fabric.world_size} processes; "
+                            "raise batch_size, give more rows, or start fewer processes."
+                        )
                     batch = {name: tensor[share] for name, tensor in batch.items()}
                 loss, parts = self.loss(wrapped, batch)
                 if not torch.isfinite(loss):
@@ -242,7 +249,8 @@ class Trainer:
 
     def _record(self, fitted: Fitted, step: int, sums: dict[str, Any], count: int) -> bool:
         self.module.eval()
-        score = self.validate(self.module)
+        # one process's word, so that all stop at the same step with the same weights
+        score = self._fabric.broadcast(self.validate(self.module))
         row = {name: float(total) / count for name, total in sums.items()}
         row |= {"step": step, "score": score, "seconds": time.monotonic() - self.settings.started}
         for name, value in row.items():

@@ -71,7 +71,7 @@ def test_sampled_designs_find_the_shapley_values_and_their_own_error(make, n):
     exact = exact_design(n)
     truth = exact.values(answers_of(exact, game))
     found, variance = [], []
-    n_queries = {4: 12, 7: 60, 8: 120}[n]
+    n_queries = {4: 62, 7: 122, 8: 170}[n] if make is permutation_design else 2 ** (n - 1)
     for _ in range(400):
         design = make(n, n_queries, rng)
         answers = answers_of(design, game)
@@ -83,7 +83,8 @@ def test_sampled_designs_find_the_shapley_values_and_their_own_error(make, n):
     # least squares with random weights is biased by some of its own spread; orders are not
     allowed = 5 * spread / 20 + (0.35 * spread if make is kernel_design else 0.0)
     assert (error <= allowed + 1e-12).all()
-    if np.isfinite(variance[0]).all():
+    assert np.isfinite(variance[0]).all() == (make is permutation_design or n > 4)
+    if n > 4:
         told = np.sqrt(np.mean(variance, axis=0))
         assert (told > 0.5 * spread).all() and (told < 2.0 * spread).all()
 

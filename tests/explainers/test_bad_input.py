@@ -513,7 +513,16 @@ def test_a_checkpoint_of_another_run(
     with monkeypatch.context() as patched, pytest.warns(UserWarning, match="interrupted"):
         _interrupt_after(patched, 10)
         quick(checkpoint=tmp_path / "run").fit(X, probabilities)
+    one_cell = X.copy()
+    one_cell[1, 0] += 1e-3
+
+    def same_on_the_rows(rows: np.ndarray) -> np.ndarray:
+        known = (rows[:, None] == X).all(axis=2).any(axis=1)
+        return np.where(known[:, None], probabilities(rows), probabilities(-rows))
+
     others = [
+        (quick(checkpoint=tmp_path / "run"), one_cell, probabilities),
+        (quick(checkpoint=tmp_path / "run"), X, same_on_the_rows),
         (quick(checkpoint=tmp_path / "run", hidden_dim=8), X, probabilities),
         (quick(checkpoint=tmp_path / "run", random_state=1), X, probabilities),
         (quick(checkpoint=tmp_path / "run"), X[:100], probabilities),
@@ -523,6 +532,23 @@ def test_a_checkpoint_of_another_run(
         with pytest.raises(ValueError, match=r"unfinished run with other.*checkpoint="):
             explainer.fit(rows, model)
     quick(checkpoint=tmp_path / "run").fit(X, probabilities)
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_a_model_that_works_in_place_leaves_the_rows_alone(quick: Any, frame: bool) -> None:
+    X = draw(200, 5)
+    rows = pd.DataFrame(X.copy(), columns=list("abcde")) if frame else X.copy()
+
+    def in_place(given: Any) -> np.ndarray:
+        given *= 0.5
+        return probabilities(np.asarray(given))
+
+    def fresh(given: Any) -> np.ndarray:
+        return probabilities(np.asarray(given) * 0.5)
+
+    found = quick().fit(rows, in_place).explain(rows)
+    np.testing.assert_array_equal(np.asarray(rows), X)
+    np.testing.assert_allclose(found.values, quick().fit(rows, fresh).explain(rows).values)
 
 
 def test_a_checkpoint_needs_a_seed_and_a_folder_of_its_own(quick: Any, tmp_path: Any) -> None:

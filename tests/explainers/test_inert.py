@@ -106,7 +106,52 @@ def test_the_search_keeps_to_a_share_of_the_budget():
     X = np.random.default_rng(0).normal(size=(2000, 5))
     budget = 200_000
     _, _, masked = search(X, lambda rows: np.zeros(len(rows)), max_queries=budget)
-    assert 0 < masked.n_queries <= 0.06 * budget
+    assert 0 < masked.n_queries <= 0.05 * budget + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_effect_that_needs_two_rare_values_is_seen_on_real_rows(seed):
+    X = np.random.default_rng(seed).normal(size=(4000, 10))
+    X[:, 1] = X[:, 0]  # rare each, but together
+
+    def model(rows):
+        return 0.5 * ((rows[:, 0] > 2) & (rows[:, 1] > 2)) + 0.3 * (rows[:, 2] > 0)
+
+    _, cells, masked = search(X, model, seed=seed)
+    assert not cells[X[:, 0] > 2.0][:, :2].all(axis=1).any()
+    assert cells[:, 3:].all()
+    # a wrong verdict would be told by the score, whose reference does not know of it
+    table = as_table(X)
+    assert masked.masker.null_players(table).sum() == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_codes_that_matter_between_those_tried_are_seen_on_real_rows(seed):
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.integers(0, 400, 6000), rng.normal(size=6000)]).astype(float)
+    hot = rng.choice(400, 4, replace=False)
+
+    def model(rows):
+        return np.isin(rows[:, 0], hot) * 1.0 + rows[:, 1]
+
+    _, cells, _ = search(X, model, seed=seed)
+    assert not cells[np.isin(X[:, 0], hot), 0].any()
+
+
+def test_a_wrong_verdict_shows_in_the_score(monkeypatch):
+    import fastexplain.explainers._learned as learned
+
+    X = np.random.default_rng(0).normal(size=(400, 4))
+    model = DecisionTreeClassifier(max_depth=4, random_state=0).fit(X, X[:, 0] + X[:, 1] > 0)
+    settings = {"max_steps": 300, "n_queries": 100_000, "random_state": 0}
+    good = FEXExplainer(**settings).fit(X, model)
+    everything = InertValues(
+        np.full(4, -np.inf), np.full(4, np.inf), np.ones(4, dtype=bool), [[]] * 4
+    )
+    monkeypatch.setattr(learned, "find_inert_values", lambda *a, **k: everything)
+    with pytest.warns(UserWarning, match="agrees poorly"):
+        bad = FEXExplainer(**settings).fit(X, model)
+    assert bad.best_score_ < 0.5 < good.best_score_
 
 
 def test_a_group_is_null_once_all_its_columns_are():
