@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,10 @@ def mean_spread(values: Iterable[float], digits: int = 4) -> str:
     """Mean and standard deviation over seeds."""
     array = np.array(list(values), dtype=float)
     return f"{array.mean():.{digits}f} ± {array.std():.{digits}f}"
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Time of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

@@ -11,26 +11,19 @@ rows a second of both, and the largest difference of their values.
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Any
 
 import _tasks
 import numpy as np
 import shap
 import torch
-from _report import print_table, save
+from _report import print_table, save, seconds
 from sklearn.linear_model import LogisticRegression
 
 from fastexplain import ExactExplainer
 from fastexplain.attribution import all_coalitions
 from fastexplain.attribution._groups import active_groups, expand_masks
 from fastexplain.tables import Table, as_table
-
-
-def seconds(call: Any) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def coalition_inputs(explainer: ExactExplainer, X: Any) -> list[Any]:

@@ -9,25 +9,16 @@ network on encoded inputs, alternating, best of several rounds each. Then one ro
 from __future__ import annotations
 
 import argparse
-import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from _report import print_table, save
+from _report import print_table, save, seconds
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from fastexplain import FEXExplainer
-
-
-def seconds(call, repeats: int) -> list[float]:
-    out = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        out.append(time.perf_counter() - start)
-    return out
 
 
 def main() -> None:
@@ -62,10 +53,11 @@ def main() -> None:
             explainer_for.fit(data[:5000], fitted)
         own, base = [], []
         for _ in range(args.rounds):
-            own += seconds(lambda e=explainer_for, d=data: e.explain(d, target=1), 1)
-            base += seconds(bare, 1)
+            own.append(seconds(lambda e=explainer_for, d=data: e.explain(d, target=1)))
+            base.append(seconds(bare))
         single = data[:1]
-        one = seconds(lambda e=explainer_for, d=single: e.explain(d, target=1), 300)
+        call = partial(explainer_for.explain, single, target=1)
+        one = [seconds(call) for _ in range(300)]
         rows.append(
             {
                 "data": label,

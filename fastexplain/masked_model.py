@@ -19,7 +19,8 @@ from fastexplain.tables import Table
 __all__ = ["MaskedModel"]
 
 # rows a model call: enough to amortise a pipeline's overhead; a network on the CPU has little
-# of it, and slows down once its activations leave the cache
+# of it, and activations of more rows leave the cache, or are fetched from and given back to
+# the system at every call, which made a small network twice as slow
 _CALL_ROWS = 65536
 _CPU_NETWORK_ROWS = 16384
 _CALL_BYTES = 2**26
@@ -67,14 +68,21 @@ class MaskedModel:
 
     def call_rows(self, n_columns: int) -> int:
         """Most rows in one call of the model, for rows of this width."""
+        rows = self.chunk_rows(n_columns)
+        if self.batch_size is None and self.predictor.torch_module and self._on_cpu():
+            return min(rows, _CPU_NETWORK_ROWS)
+        return rows
+
+    def _on_cpu(self) -> bool:
+        return self.predictor.device is None or self.predictor.device.type == "cpu"
+
+    def chunk_rows(self, n_columns: int) -> int:
+        """Most rows whose answers should be worked on at once, in one or several calls."""
         if self.batch_size is not None:
             return max(1, int(self.batch_size))
         # a model of a thousand classes answers more than it is asked
         width = max(n_columns, self.predictor.n_outputs, 1)
-        device = self.predictor.device
-        on_cpu = self.predictor.torch_module and (device is None or device.type == "cpu")
-        most = _CPU_NETWORK_ROWS if on_cpu else _CALL_ROWS
-        return int(np.clip(_CALL_BYTES // (8 * width), 64, most))
+        return int(np.clip(_CALL_BYTES // (8 * width), 64, _CALL_ROWS))
 
     def outputs(self, table: Table, positions: np.ndarray | None = None) -> torch.Tensor:
         """Ask the model for rows as they are.
@@ -103,6 +111,29 @@ class MaskedModel:
     def empty_value(self) -> torch.Tensor:
         """Value of the empty mask: the mean output over the background, shape (K,)."""
         return self.outputs(self.masker.background_).mean(dim=0)
+
+    def signature(self, table: Table) -> tuple[np.ndarray, str]:
+        """What tells this model from another: its answers to rows and masked copies of them.
+
+        Models that fit their training rows perfectly agree on the rows themselves. Answers are
+        rounded, since other builds of a library differ in the last digits.
+
+        Parameters
+        ----------
+        table : Table of n rows
+
+        Returns
+        -------
+        shares : ndarray of shape (n, 4, K)
+            Answers over the largest one.
+        size : str
+            The largest one.
+        """
+        masks = np.random.default_rng(0).random((len(table), 4, self.masker.n_players)) < 0.6
+        masks[:, 0] = True
+        answers = self.values(table, masks).cpu().double().numpy()
+        size = max(float(np.abs(answers).max(initial=0.0)), 1e-300)
+        return np.round(answers / size, 4) + 0.0, f"{size:.3e}"
 
     def values(
         self, table: Table, masks: np.ndarray, positions: np.ndarray | None = None
@@ -147,6 +178,8 @@ class MaskedModel:
         """Where masked rows come from: tensors on the model's device, or columns."""
         if not self.predictor.torch_module:
             return self.masker.source(table)
+        if self._on_cpu():
+            _keep_freed_memory()
         return tuple(self._to_tensor(part) for part in (table, self.masker.background_))
 
     def _to_tensor(self, table: Table) -> torch.Tensor:
@@ -174,7 +207,7 @@ class MaskedModel:
         else:
             inputs = source.masked(keep, rows)
         n_background = len(self.masker.background_)
-        answers = self._ask(inputs, np.repeat(positions, masks.shape[1] * n_background))
+        answers = self._ask(inputs, positions)
         shape = (len(positions), masks.shape[1], n_background, answers.shape[1])
         return (
             answers.reshape(shape).mean(dim=2)
@@ -189,48 +222,75 @@ class MaskedModel:
         return torch.zeros((0, self.predictor.n_outputs), dtype=torch.float64)
 
     def _ask(self, inputs: Any, positions: np.ndarray) -> torch.Tensor:
-        """Call the model, as often as the batch size demands, and check what it answers."""
+        """Call the model, as often as the batch size demands, and check what it answers.
+
+        Each of the B ``positions`` names as many inputs, one after the other.
+        """
         n, step = inputs.shape[0], self.call_rows(inputs.shape[1])
-        if n <= step:
-            return self._call(inputs, positions) if n else self._empty()
+        if n == 0:
+            return self._empty()
         parts = []
         for start in range(0, n, step):
-            rows = slice(start, start + step)
-            part = inputs[rows] if isinstance(inputs, torch.Tensor) else _take(inputs, rows)
-            parts.append(self._call(part, positions[rows]))
-        return torch.cat(parts)
+            part = inputs
+            if n > step:
+                rows = slice(start, start + step)
+                part = inputs[rows] if isinstance(inputs, torch.Tensor) else _take(inputs, rows)
+            answers = self._call(part)
+            # a sum is several times faster than a look at every number, and NaN or infinity
+            # shows in it; where it only overflowed, the second look says so
+            if not math.isfinite(_sum(answers)):
+                _refuse_broken(answers, np.repeat(positions, n // len(positions))[start:])
+            parts.append(answers)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _call(self, inputs: Any, positions: np.ndarray) -> torch.Tensor:
-        """Call the model once (or once a worker) and check what it answers."""
+    def _call(self, inputs: Any) -> torch.Tensor:
+        """Call the model once, or once a worker."""
         n = inputs.shape[0]
         if self.n_jobs not in (None, 1) and not self.predictor.torch_module:
             given: Any = self._call_workers(inputs, n)
         else:
             given = self.predictor(inputs)
-        answers = given
-        if not isinstance(given, torch.Tensor):
-            answers = torch.from_numpy(np.require(given, requirements=["C", "W"]))
         self.n_queries += n
         if self.on_queries is not None:
             self.on_queries(n)
-        # a sum is several times faster than a look at every number, and NaN or infinity
-        # shows in it; where it only overflowed, the second look says so
-        if not math.isfinite(float(answers.sum())):
-            broken = ~torch.isfinite(answers).all(dim=1)
-            if bool(broken.any()):
-                bad = int(torch.nonzero(broken)[0])
-                raise ValueError(
-                    "The model answered NaN or infinity for an input made of row "
-                    f"{positions[bad]} of the batch ({answers[bad].tolist()}). If it cannot take "
-                    "the baseline that replaces removed features, choose another with baseline=."
-                )
-        return answers
+        if isinstance(given, torch.Tensor):
+            return given
+        return torch.from_numpy(np.require(given, requirements=["C", "W"]))
 
     def _call_workers(self, inputs: Any, n: int) -> np.ndarray:
         edges = np.linspace(0, n, min(effective_n_jobs(self.n_jobs), n) + 1).astype(int)
         parts = [_take(inputs, slice(a, b)) for a, b in pairwise(edges)]
         answers = Parallel(n_jobs=self.n_jobs)(delayed(self.predictor)(part) for part in parts)
         return np.concatenate(answers)
+
+
+def _sum(answers: torch.Tensor) -> float:
+    # a model outside torch: torch's threads would keep the cores from the model's own
+    outside = answers.device.type == "cpu" and answers.dtype == torch.float64
+    with np.errstate(over="ignore"):
+        return float(answers.numpy().sum() if outside else answers.sum())
+
+
+def _refuse_broken(answers: torch.Tensor, positions: np.ndarray) -> None:
+    """Raise if an answer is NaN or infinite, naming the row it was made of."""
+    broken = ~torch.isfinite(answers).all(dim=1)
+    if bool(broken.any()):
+        bad = int(torch.nonzero(broken)[0])
+        raise ValueError(
+            "The model answered NaN or infinity for an input made of row "
+            f"{positions[bad]} of the batch ({answers[bad].tolist()}). If it cannot take "
+            "the baseline that replaces removed features, choose another with baseline=."
+        )
+
+
+def _keep_freed_memory() -> None:
+    """Make the C library keep what one call of a network frees, for the next one.
+
+    glibc gives the top of its heap back to the system when more is free than twice the
+    largest block it ever mapped and released (up to 32 MiB), and then fetches it anew, page
+    by page: half of a small network's time on the CPU. This block is never touched.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def _choose(kept: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -10,9 +10,14 @@ import torch
 
 from fastexplain.attribution._coalitions import all_coalitions
 from fastexplain.attribution._estimators import empirical_rows
-from fastexplain.attribution._groups import active_groups, expand_masks, scatter_players
+from fastexplain.attribution._groups import (
+    active_groups,
+    expand_masks,
+    scatter_players,
+    weighted_sums,
+)
 from fastexplain.attribution._scores import prediction_scores
-from fastexplain.attribution._weights import shapley_kernel
+from fastexplain.attribution._weights import shapley_rows
 from fastexplain.masked_model import MaskedModel
 from fastexplain.tables import Table
 
@@ -78,7 +83,7 @@ def exact_attribution(
     n, n_players, n_out = len(table), null.shape[1], masked.predictor.n_outputs
     values = np.zeros((n, n_players, n_out))
     neutral = np.zeros((n, n_out))
-    limit = masked.call_rows(table.n_columns)
+    limit = masked.chunk_rows(table.n_columns)
     blocks: tuple[int, Sequence[Block]] = (-1, [])
     for a, rows in active_groups(null, {a: max(1, limit >> a) for a in range(most + 1)}):
         if blocks[0] != a:
@@ -93,7 +98,7 @@ def exact_attribution(
                 # the first block ends with the coalition of all players, the row itself
                 full = answers[:, -1] if full is None else full
                 answers = prediction_scores(answers, full, scale.to(answers))
-            sums = sums.to(answers.device) + _combine(weights, answers)
+            sums = sums.to(answers.device) + weighted_sums(weights, answers)
             if kind == "shapley":
                 # the largest value of a row, without a copy of them all
                 ends = torch.stack([answers.amax(dim=1), -answers.amin(dim=1)])
@@ -119,7 +124,7 @@ def _blocks(n_active: int, n_players: int, kind: str, limit: int) -> Sequence[Bl
     def make(start: int) -> tuple[np.ndarray, np.ndarray]:
         masks = all_coalitions(n_active, start, min(start + limit, 2**n_active))
         if kind == "shapley":
-            return masks, _shapley_rows(masks)
+            return masks, shapley_rows(masks)
         return masks, empirical_rows(masks, n_players) / 2.0**n_active
 
     if 2**n_active <= limit:
@@ -127,12 +132,6 @@ def _blocks(n_active: int, n_players: int, kind: str, limit: int) -> Sequence[Bl
         return [lambda: block]
     starts = range(0, 2**n_active, limit)
     return [partial(make, start) for start in reversed(starts)]
-
-
-def _combine(weights: np.ndarray, answers: torch.Tensor) -> torch.Tensor:
-    """Weighted sums over coalitions: (R, T) and (B, T, K) to (B, K, R), in float64."""
-    matrix = torch.from_numpy(np.ascontiguousarray(weights)).to(answers.device)
-    return torch.einsum("rt,btk->bkr", matrix, answers.double())
 
 
 def _normalize(
@@ -166,15 +165,3 @@ def _tie(
     np.put_along_axis(joined, order, np.take_along_axis(ranked, first, axis=2), axis=2)
     neutral = joined == joined[:, :, -1:]
     return np.where(neutral, common[:, :, None], joined)[:, :, :-1], common
-
-
-def _shapley_rows(masks: np.ndarray) -> np.ndarray:
-    """Weight of each coalition in each active player's Shapley value, shape (a, T)."""
-    n_active = masks.shape[1]
-    if n_active == 0:
-        return np.zeros((0, len(masks)))
-    kernel = shapley_kernel(n_active)
-    size = masks.sum(axis=1)
-    joined = kernel[np.maximum(size - 1, 0)][:, None]
-    absent = kernel[np.minimum(size, n_active - 1)][:, None]
-    return np.where(masks, joined, -absent).T

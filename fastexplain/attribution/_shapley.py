@@ -13,7 +13,7 @@ from math import comb
 import numpy as np
 
 from fastexplain.attribution._coalitions import all_coalitions
-from fastexplain.attribution._weights import shapley_kernel
+from fastexplain.attribution._weights import shapley_rows
 
 __all__ = ["ShapleyDesign", "exact_design", "kernel_design", "permutation_design"]
 
@@ -68,14 +68,7 @@ class ShapleyDesign:
 def exact_design(n_active: int) -> ShapleyDesign:
     """All coalitions: each player's value is a weighted sum over them."""
     masks = all_coalitions(n_active)
-    nothing = np.zeros((0, 1), dtype=int)
-    if n_active == 0:
-        return ShapleyDesign(masks, np.zeros((0, 1)), nothing)
-    kernel = shapley_kernel(n_active)
-    size = masks.sum(axis=1)
-    joined = kernel[np.maximum(size - 1, 0)][:, None]
-    absent = kernel[np.minimum(size, n_active - 1)][:, None]
-    return ShapleyDesign(masks, np.where(masks, joined, -absent).T, nothing)
+    return ShapleyDesign(masks, shapley_rows(masks), np.zeros((0, 1), dtype=int))
 
 
 def permutation_design(n_active: int, n_queries: int, rng: np.random.Generator) -> ShapleyDesign:

@@ -9,7 +9,12 @@ import torch
 
 from fastexplain.attribution._coalitions import draw_coalitions
 from fastexplain.attribution._estimators import LinearEstimator, make_estimator
-from fastexplain.attribution._groups import active_groups, expand_masks, scatter_players
+from fastexplain.attribution._groups import (
+    active_groups,
+    expand_masks,
+    scatter_players,
+    weighted_sums,
+)
 from fastexplain.attribution._scores import prediction_scores
 from fastexplain.masked_model import MaskedModel
 from fastexplain.tables import Table
@@ -83,7 +88,7 @@ def attribution_targets(
     mean = np.zeros((n, n_out, n_players), dtype=np.float32)
     neutral = np.zeros((n, n_out), dtype=np.float32)
     variance = np.zeros((n, n_out), dtype=np.float32)
-    limit = masked.call_rows(table.n_columns)
+    limit = masked.chunk_rows(table.n_columns)
     chunks = {}
     for a in range(n_players + 1):
         count = 2**a if 2 ** min(a, 62) <= n_masks else n_masks
@@ -119,7 +124,7 @@ def _shares(estimator: LinearEstimator, answers: torch.Tensor) -> tuple[np.ndarr
     if estimator.plain is not None:
         # a linear model of values that are zero nearly everywhere may leave nothing of the
         # normaliser; the plain average is then the better estimate, and never negative
-        plain = _combine(estimator.plain, answers).cpu().numpy()
+        plain = weighted_sums(estimator.plain, answers).cpu().numpy()
         poor = sums[:, :, -1] < 0.1 * plain[:, :, -1]
         sums = np.where(poor[:, :, None], plain, sums)
     total = sums[:, :, -1]
@@ -135,7 +140,7 @@ def apply_estimator(
     estimator: LinearEstimator, answers: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
     """Carry float64 values (B, T, K) to sums (B, K, a + 2) and their noise (B, K)."""
-    sums = _combine(estimator.weights, answers)
+    sums = weighted_sums(estimator.weights, answers)
     if estimator.design is None or estimator.regression is None:
         return sums.cpu().numpy(), np.zeros(sums.shape[:2])
     design = torch.from_numpy(estimator.design).to(sums)
@@ -145,8 +150,3 @@ def apply_estimator(
     residual = centred - torch.einsum("ta,bak->btk", design, slopes)
     noise = (residual**2).mean(dim=1) * estimator.noise_scale
     return sums.cpu().numpy(), noise.cpu().numpy()
-
-
-def _combine(weights: np.ndarray, answers: torch.Tensor) -> torch.Tensor:
-    matrix = torch.from_numpy(np.ascontiguousarray(weights)).to(answers.device)
-    return torch.einsum("rt,btk->bkr", matrix, answers)

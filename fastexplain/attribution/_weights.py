@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import binom
 
-__all__ = ["active_weights", "neutral_weights", "null_weights", "shapley_kernel"]
+__all__ = ["active_weights", "neutral_weights", "null_weights", "shapley_kernel", "shapley_rows"]
 
 
 @lru_cache(maxsize=512)
@@ -120,3 +120,24 @@ def shapley_kernel(n_active: int) -> np.ndarray:
         weights[k] = weights[k - 1] * k / (n_active - k)
     weights.setflags(write=False)
     return weights
+
+
+def shapley_rows(masks: np.ndarray) -> np.ndarray:
+    """Weight of each of all coalitions in each player's Shapley value.
+
+    Parameters
+    ----------
+    masks : bool ndarray of shape (T, a)
+
+    Returns
+    -------
+    ndarray of shape (a, T)
+    """
+    n_active = masks.shape[1]
+    if n_active == 0:
+        return np.zeros((0, len(masks)))
+    kernel = shapley_kernel(n_active)
+    size = masks.sum(axis=1)
+    joined = kernel[np.maximum(size - 1, 0)][:, None]
+    absent = kernel[np.minimum(size, n_active - 1)][:, None]
+    return np.where(masks, joined, -absent).T

@@ -150,7 +150,7 @@ def find_inert_values(
     room = 0.8 * _SHARE * max_queries / max(table.n_columns, 1)
     if len(background) > 1 or room < (_VALUES + 1) * _FIRST + 2 * _FEWEST:
         return found
-    some = table.take(np.sort(rng.permutation(len(table))[:16384]))
+    some = table.take(np.sort(rng.permutation(len(table))[:_PROOF_ROWS]))
     x, base = encoder.transform(some), encoder.transform(background)[0]
     search = _Search(masked, some, rng)
     for j, column in enumerate(encoder.columns):

@@ -221,7 +221,7 @@ class RISEExplainer(_PerSampleExplainer):
     def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
         masked, n_masks = self._need_model(), len(self._masks)
         weights = torch.from_numpy(self._masks.astype(np.float64))
-        step = max(1, masked.call_rows(table.n_columns) // n_masks)
+        step = max(1, masked.chunk_rows(table.n_columns) // n_masks)
         parts = []
         for start in range(0, len(table), step):
             part = table.take(slice(start, start + step))

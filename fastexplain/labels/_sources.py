@@ -197,7 +197,7 @@ class _SampledShapley(LabelSource):
         variance = np.zeros((n, n_players, n_out))
         full = np.zeros((n, n_out))
         asked = np.zeros(n, dtype=int)
-        limit = masked.call_rows(table.n_columns)
+        limit = masked.chunk_rows(table.n_columns)
         # no sampled design is smaller than what its estimate needs
         counts = [min(2 ** min(a, 62), max(size, 2 * a + 2)) for a in range(n_players + 1)]
         chunks = {a: max(1, min(_SHARED_ROWS, limit // c)) for a, c in enumerate(counts)}

@@ -82,7 +82,7 @@ def perturbation_auc(
     place = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
     steps = np.arange(n_players + 1)[:, None]
     # as many rows at a time as fill one call, so that memory does not grow with n
-    chunk = max(1, masked.call_rows(table.n_columns) // len(steps))
+    chunk = max(1, masked.chunk_rows(table.n_columns) // len(steps))
     curves = []
     for order in (place, n_players - 1 - place):
         total = np.zeros(len(steps))
