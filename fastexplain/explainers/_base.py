@@ -124,13 +124,15 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             For other columns, unknown targets, or ``"predicted"`` without a model.
         """
         table = self._check_rows(X)
-        chosen = self._resolve(target, table)
-        values, neutral = self._explain_table(table)
+        outputs = self._need_model().outputs(table) if self._asks_outputs(target) else None
+        chosen = self._resolve(target, table, outputs)
+        values, neutral, gap = self._attribute(table, outputs)
         base = np.broadcast_to(self.base_values_, (len(table), len(self.base_values_)))
         if chosen is not None:
             rows = np.arange(len(table))
             values, base = values[rows, :, chosen], base[rows, chosen]
             neutral = None if neutral is None else neutral[rows, chosen]
+            gap = None if gap is None else gap[rows, chosen]
         masker = self.masker_
         return Explanation(
             values,
@@ -140,6 +142,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             output_names=self.output_names_,
             target=chosen,
             neutral_values=neutral,
+            efficiency_gap=gap,
             method=self._method(),
             display_data=_display(table, masker),
         )
@@ -160,7 +163,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         ndarray of shape (n, N * K)
             For each output, its N attributions; see ``get_feature_names_out``.
         """
-        values, _ = self._explain_table(self._check_rows(X))
+        table = self._check_rows(X)
+        outputs = self._need_model().outputs(table) if self._asks_outputs("all") else None
+        values = self._attribute(table, outputs)[0]
         return values.transpose(0, 2, 1).reshape(len(values), -1)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -212,7 +217,14 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 )
         return self._schema.conform(table)
 
-    def _resolve(self, target: Any, table: Table) -> np.ndarray | None:
+    def _asks_outputs(self, target: Any) -> bool:
+        """Whether the model's outputs of the rows are needed to explain them."""
+        predicted = isinstance(target, str) and target == "predicted"
+        return predicted and len(self.output_names_) > 1 and self.kind_ != "regression"
+
+    def _resolve(
+        self, target: Any, table: Table, outputs: torch.Tensor | None
+    ) -> np.ndarray | None:
         predicted = isinstance(target, str) and target == "predicted"
         if not predicted:
             return resolve_target(
@@ -225,7 +237,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 f"The model has {len(self.output_names_)} real-valued outputs and predicts them "
                 f"all: pass target= one of {self.output_names_}, or 'all'."
             )
-        return self._need_model().outputs(table).argmax(dim=1).cpu().numpy()
+        assert outputs is not None
+        return outputs.argmax(dim=1).cpu().numpy()
 
     def _need_model(self) -> MaskedModel:
         if getattr(self, "_masked", None) is None:
@@ -306,6 +319,12 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         return float(rank_correlation(found, expected).mean())
 
     # -- for subclasses --------------------------------------------------------------------
+    def _attribute(
+        self, table: Table, outputs: torch.Tensor | None
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """What ``_explain_table`` gives, and the efficiency gap (n, K) where one is known."""
+        return *self._explain_table(table), None
+
     def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
         """Values (n, N, K), and those of a feature without effect (n, K) or None."""
         raise NotImplementedError

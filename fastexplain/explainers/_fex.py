@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numbers
-import time
 import warnings
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +11,6 @@ from torch import nn
 
 from fastexplain.attribution import attribution_targets
 from fastexplain.attribution._scores import prediction_scores
-from fastexplain.attribution._targets import masks_needed
 from fastexplain.explainers._fex_training import (
     ActorCritic,
     PolicyGradient,
@@ -21,7 +18,7 @@ from fastexplain.explainers._fex_training import (
     choose_resolution,
     match_moments,
 )
-from fastexplain.explainers._learned import LearnedExplainer
+from fastexplain.explainers._learned import LearnedExplainer, baseline_name
 from fastexplain.maskers import TabularMasker
 from fastexplain.networks import MaskPolicy, TabularNetwork
 from fastexplain.objectives import PPOCoefficients
@@ -33,13 +30,11 @@ from fastexplain.training import (
     Trainer,
     Trajectories,
     collect,
-    mix_rows,
 )
 
 __all__ = ["FEXExplainer"]
 
 _OBJECTIVES = ("forward_kl", "reverse_kl", "ppo")
-_POOL_BYTES = 2**30
 
 
 class FEXExplainer(LearnedExplainer):
@@ -243,41 +238,6 @@ class FEXExplainer(LearnedExplainer):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
-        """Learn to explain a fitted model.
-
-        Parameters
-        ----------
-        X : ndarray or DataFrame of shape (n, C)
-            Rows like those to be explained, as the model takes them.
-        y : object
-            The fitted model: ``fit(X, model)``. Labels are ignored if ``model`` is given.
-        model : object, optional
-            The fitted model, by name.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError
-            If no model is given.
-        ValueError
-            For bad parameters or data, or a model that answers NaN.
-        """
-        started = time.monotonic()
-        self._validate_parameters()
-        # all is built on a copy, so that a failed fit leaves this estimator as it was
-        trial = type(self)(**self.get_params(deep=False))
-        trial._fit(X, y, model, started)
-        for name in [name for name in vars(self) if _is_fitted(name)]:
-            delattr(self, name)
-        params = self.get_params(deep=False)
-        for name in vars(trial).keys() - params.keys():
-            setattr(self, name, getattr(trial, name))
-        return self
-
     def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
         table = self._begin_fit(X, y, model)
         seed = self._seed()
@@ -314,7 +274,7 @@ class FEXExplainer(LearnedExplainer):
         checkpoint: Checkpoint | None,
     ) -> tuple[Experience, nn.Module]:
         rng = np.random.default_rng([seed, 3])
-        rows = self._training_rows(rows, rng)
+        rows = self._training_rows(rows, rng, self.n_masks)
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
             own = np.random.default_rng([seed, 4, chunk])
@@ -338,26 +298,6 @@ class FEXExplainer(LearnedExplainer):
         module = self._policy("sinh")
         calibrate(module, pool)
         return TargetPool(pool, self.batch_size, seed), module
-
-    def _training_rows(self, rows: Table, rng: np.random.Generator) -> Table:
-        """As many rows as the query budget buys: real ones first, then mixed ones."""
-        sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
-        null = self._null_players(sample, self._encoder.transform(sample))
-        per_row = masks_needed(null, self.n_masks).mean()
-        per_row = max(1.0, per_row * len(self.masker_.background_))
-        n_players, n_out = self.masker_.n_players, len(self.output_names_)
-        left = self.n_queries - self._masked.n_queries
-        wanted = int(max(left / per_row, 1))
-        wanted = min(wanted, max(1, _POOL_BYTES // (4 * n_players * (n_out + 2))))
-        if wanted <= len(rows):
-            return rows.take(rng.permutation(len(rows))[:wanted])
-        # mixing beyond some tens of copies of each row adds nothing new
-        extra = min(wanted - len(rows), 50 * len(rows))
-        mixed = mix_rows(rows, extra, self.masker_.player_of_column_, rng)
-        order = rng.permutation(len(rows) + extra)
-        n_columns = rows.n_columns
-        index = np.broadcast_to(order[:, None], (len(order), n_columns))
-        return Table(rows.stack(mixed).gather(index))
 
     # -- policy gradient -------------------------------------------------------------------
     def _policy_gradient(self, rows: Table, seed: int) -> tuple[Experience, nn.Module]:
@@ -401,52 +341,17 @@ class FEXExplainer(LearnedExplainer):
         return self._policy("sinh" if self.objective == "forward_kl" else "linear")
 
     # -- pieces ----------------------------------------------------------------------------
-    def _body(self, out_features: int) -> TabularNetwork:
-        n_players = self.masker_.n_players
-        # layers draw their first weights from torch's global generator, which is the user's
-        with torch.random.fork_rng(devices=[]):
-            return TabularNetwork(
-                self._encoder, n_players, out_features, self.hidden_dim, self.n_blocks
-            )
-
     def _policy(self, link: str) -> MaskPolicy:
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
         body = self._body(n_out * (n_players + 1))
         return MaskPolicy(body, n_out, n_players, link)
 
     def _method(self) -> str:
-        return f"FEX ({self.objective}), baseline {_baseline_name(self.masker_.baseline)}"
+        return f"FEX ({self.objective}), baseline {baseline_name(self.masker_.baseline)}"
 
     def _validate_parameters(self) -> None:
         if self.objective not in _OBJECTIVES:
             raise ValueError(f"objective must be one of {_OBJECTIVES}, got {self.objective!r}.")
-        whole = ("n_queries", "n_masks", "hidden_dim", "max_steps", "batch_size", "patience")
-        for name in (*whole, "trajectory_length", "inner_updates"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        if not _is_number(self.n_blocks, numbers.Integral) or self.n_blocks < 0:
-            raise ValueError(f"n_blocks must be a whole number, 0 or more, got {self.n_blocks!r}.")
-        if not _is_number(self.learning_rate) or not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}.")
-        if not _is_number(self.weight_decay) or not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay!r}.")
-        if self.max_time is not None and not (_is_number(self.max_time) and self.max_time > 0):
-            raise ValueError(
-                f"max_time must be a positive number of seconds, got {self.max_time!r}."
-            )
+        self._validate_training("n_masks", "trajectory_length", "inner_updates")
         if self.objective == "forward_kl" and self.lambda_kl:
             warnings.warn("lambda_kl has no effect with objective='forward_kl'.", stacklevel=3)
-
-
-def _is_number(value: Any, kind: Any = numbers.Real) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _is_fitted(name: str) -> bool:
-    # scikit-learn keeps settings of its own (set_output, callbacks) under private names
-    return name.endswith("_") and not name.startswith("_")
-
-
-def _baseline_name(baseline: Any) -> str:
-    return baseline if isinstance(baseline, str) else "of the user's own"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+import time
 import warnings
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from fastexplain.attribution import attribution_targets
+from fastexplain.attribution._targets import masks_needed
 from fastexplain.explainers._base import BaseExplainer
 from fastexplain.explainers._inert import InertValues, find_inert_values
 from fastexplain.explainers._inputs import Schema
@@ -25,15 +28,16 @@ from fastexplain.explainers._state import (
 )
 from fastexplain.maskers import TabularMasker
 from fastexplain.metrics import rank_correlation
-from fastexplain.networks import TabularEncoder
+from fastexplain.networks import TabularEncoder, TabularNetwork
 from fastexplain.networks._encoder import is_quantity
 from fastexplain.persistence import decode_value, encode_value, save_state
 from fastexplain.tables import Table
-from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, fabric_for
+from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, fabric_for, mix_rows
 
-__all__ = ["LearnedExplainer"]
+__all__ = ["LearnedExplainer", "baseline_name", "is_number"]
 
 _EXPLAIN_ROWS = 8192
+_POOL_BYTES = 2**30
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
 #: quantiles of one column, and of n together: ``_EDGES * sqrt(n)``, up to a most
@@ -57,9 +61,70 @@ class LearnedExplainer(BaseExplainer):
     verbose: int
     checkpoint: Any
     n_queries: int
+    hidden_dim: int
+    n_blocks: int
     _network: Any
     _encoder: TabularEncoder
     _inert: InertValues
+
+    def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
+        """Learn to explain a fitted model.
+
+        Parameters
+        ----------
+        X : ndarray or DataFrame of shape (n, C)
+            Rows like those to be explained, as the model takes them.
+        y : object
+            The fitted model: ``fit(X, model)``. Labels are ignored if ``model`` is given.
+        model : object, optional
+            The fitted model, by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If no model is given.
+        ValueError
+            For bad parameters or data, or a model that answers NaN.
+        """
+        started = time.monotonic()
+        self._validate_parameters()
+        # all is built on a copy, so that a failed fit leaves this estimator as it was
+        trial = type(self)(**self.get_params(deep=False))
+        trial._fit(X, y, model, started)
+        for name in [name for name in vars(self) if _is_fitted(name)]:
+            delattr(self, name)
+        params = self.get_params(deep=False)
+        for name in vars(trial).keys() - params.keys():
+            setattr(self, name, getattr(trial, name))
+        return self
+
+    def _validate_parameters(self) -> None:
+        raise NotImplementedError
+
+    def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
+        raise NotImplementedError
+
+    def _validate_training(self, *others: str) -> None:
+        """Check what all learned explainers are told, and other whole numbers by name."""
+        whole = ("n_queries", "hidden_dim", "max_steps", "batch_size", "patience")
+        for name in (*whole, *others):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        if not is_number(self.n_blocks, numbers.Integral) or self.n_blocks < 0:
+            raise ValueError(f"n_blocks must be a whole number, 0 or more, got {self.n_blocks!r}.")
+        if not is_number(self.learning_rate) or not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}.")
+        if not is_number(self.weight_decay) or not self.weight_decay >= 0:
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay!r}.")
+        if self.max_time is not None and not (is_number(self.max_time) and self.max_time > 0):
+            raise ValueError(
+                f"max_time must be a positive number of seconds, got {self.max_time!r}."
+            )
 
     def _split(self, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on and rows held out; one row serves as both."""
@@ -93,6 +158,34 @@ class LearnedExplainer(BaseExplainer):
         x = self._encoder.transform(table)
         null = self._null_players(table, x)
         return {"x": torch.from_numpy(x), "null": torch.from_numpy(null)}
+
+    def _training_rows(self, rows: Table, rng: np.random.Generator, n_masks: int) -> Table:
+        """As many rows as the query budget buys: real ones first, then mixed ones."""
+        sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
+        null = self._null_players(sample, self._encoder.transform(sample))
+        per_row = masks_needed(null, n_masks).mean()
+        per_row = max(1.0, per_row * len(self.masker_.background_))
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        left = self.n_queries - self._masked.n_queries
+        wanted = int(max(left / per_row, 1))
+        wanted = min(wanted, max(1, _POOL_BYTES // (4 * n_players * (n_out + 2))))
+        if wanted <= len(rows):
+            return rows.take(rng.permutation(len(rows))[:wanted])
+        # mixing beyond some tens of copies of each row adds nothing new
+        extra = min(wanted - len(rows), 50 * len(rows))
+        mixed = mix_rows(rows, extra, self.masker_.player_of_column_, rng)
+        order = rng.permutation(len(rows) + extra)
+        n_columns = rows.n_columns
+        index = np.broadcast_to(order[:, None], (len(order), n_columns))
+        return Table(rows.stack(mixed).gather(index))
+
+    def _body(self, out_features: int) -> TabularNetwork:
+        n_players = self.masker_.n_players
+        # layers draw their first weights from torch's global generator, which is the user's
+        with torch.random.fork_rng(devices=[]):
+            return TabularNetwork(
+                self._encoder, n_players, out_features, self.hidden_dim, self.n_blocks
+            )
 
     def _validator(self, table: Table, seed: int) -> Any:
         """Mean rank correlation with E_p[m] on held-out rows, over all outputs."""
@@ -326,3 +419,16 @@ class LearnedExplainer(BaseExplainer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
+
+
+def is_number(value: Any, kind: Any = numbers.Real) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_fitted(name: str) -> bool:
+    # scikit-learn keeps settings of its own (set_output, callbacks) under private names
+    return name.endswith("_") and not name.startswith("_")
+
+
+def baseline_name(baseline: Any) -> str:
+    return baseline if isinstance(baseline, str) else "of the user's own"
