@@ -1,16 +1,26 @@
 """Learned explainers: train once over any model, then explain in one forward pass."""
 
 from fastexplain._version import __version__
-from fastexplain.explainers import ExactExplainer, FEXExplainer, RISEExplainer
+from fastexplain.explainers import (
+    CoRTXExplainer,
+    ExactExplainer,
+    FastSHAPExplainer,
+    FEXExplainer,
+    RISEExplainer,
+    SupervisedExplainer,
+)
 from fastexplain.explanation import Explanation
 from fastexplain.maskers import TabularMasker
 from fastexplain.persistence import load
 
 __all__ = [
+    "CoRTXExplainer",
     "ExactExplainer",
     "Explanation",
     "FEXExplainer",
+    "FastSHAPExplainer",
     "RISEExplainer",
+    "SupervisedExplainer",
     "TabularMasker",
     "__version__",
     "load",

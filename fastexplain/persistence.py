@@ -19,6 +19,7 @@ from fastexplain.tables import Table
 __all__ = ["load", "save_state"]
 
 _FORMAT = 1
+_KNOWN = ("CoRTXExplainer", "FEXExplainer", "FastSHAPExplainer", "SupervisedExplainer")
 _SECTIONS = {
     "params": dict,
     "masker": dict,
@@ -148,7 +149,7 @@ def load(path: str | os.PathLike[str], model: Any = None) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from fastexplain.explainers import FEXExplainer
+    from fastexplain import explainers
 
     folder = Path(path)
     for name in (_CONFIG, _WEIGHTS):
@@ -167,11 +168,10 @@ def load(path: str | os.PathLike[str], model: Any = None) -> Any:
             f"{config.get('fastexplain')}; this is {__version__}, which reads format {_FORMAT}. "
             "Load it with that version, or fit and save again with this one."
         )
-    known = {"FEXExplainer": FEXExplainer}
     wrong = [k for k, kind in _SECTIONS.items() if not isinstance(config.get(k), kind)]
     if wrong:
         raise ValueError(_damaged(folder, f"{_CONFIG} lacks {wrong[0]!r}"))
-    kind = next((cls for name, cls in known.items() if name == config["explainer"]), None)
+    kind = getattr(explainers, config["explainer"], None) if config["explainer"] in _KNOWN else None
     if kind is None:
         raise ValueError(f"{folder} holds a {config['explainer']!r}, which is not known here.")
     try:

@@ -1,6 +1,10 @@
 """Attributions defined by sums over coalitions, and their estimators."""
 
-from fastexplain.attribution._coalitions import all_coalitions, draw_coalitions
+from fastexplain.attribution._coalitions import (
+    all_coalitions,
+    draw_coalitions,
+    kernel_coalitions,
+)
 from fastexplain.attribution._exact import exact_attribution
 from fastexplain.attribution._targets import Targets, attribution_targets
 
@@ -10,4 +14,5 @@ __all__ = [
     "attribution_targets",
     "draw_coalitions",
     "exact_attribution",
+    "kernel_coalitions",
 ]

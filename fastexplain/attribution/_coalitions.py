@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["all_coalitions", "draw_coalitions"]
+__all__ = ["all_coalitions", "draw_coalitions", "kernel_coalitions"]
 
 # up to here distinct coalitions are drawn by permuting their numbers; above it a
 # repeated draw is too rare to matter
@@ -68,3 +68,38 @@ def draw_coalitions(n_players: int, n_masks: int, rng: np.random.Generator) -> n
     else:
         first = rng.random((half, n_players)) < 0.5
     return np.concatenate([first, ~first])
+
+
+def kernel_coalitions(
+    n_rows: int, n_players: int, n_masks: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Coalitions by the Shapley kernel, in pairs (S, not S), their sizes stratified.
+
+    FastSHAP's paired sampling (Jethani et al., 2022, appendix). Sizes follow
+    ``(a - 1) / (k (a - k))``; each row's pairs have theirs at even steps of that
+    distribution, so that every row sees small and middling coalitions in due proportion.
+
+    Parameters
+    ----------
+    n_rows, n_players : int
+        B rows of ``a`` players each.
+    n_masks : int
+        Coalitions a row, T; rounded up to an even number.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    bool ndarray of shape (B, T, a)
+        Neither empty nor full where there are two players or more.
+    """
+    pairs = (n_masks + 1) // 2
+    if n_players < 2:
+        first = np.zeros((n_rows, pairs, n_players), dtype=bool)
+        return np.concatenate([first, ~first], axis=1)
+    k = np.arange(1, n_players)
+    chance = np.cumsum(1.0 / (k * (n_players - k)))
+    steps = (np.arange(pairs) + rng.random((n_rows, 1))) / pairs
+    size = 1 + np.searchsorted(chance / chance[-1], steps, side="right").clip(max=n_players - 2)
+    place = rng.random((n_rows, pairs, n_players)).argsort(axis=2).argsort(axis=2)
+    first = place < size[:, :, None]
+    return np.concatenate([first, ~first], axis=1)

@@ -1,6 +1,16 @@
 """Estimators: parameters in, fitted attributes out."""
 
+from fastexplain.explainers._cortx import CoRTXExplainer
+from fastexplain.explainers._fastshap import FastSHAPExplainer
 from fastexplain.explainers._fex import FEXExplainer
 from fastexplain.explainers._per_sample import ExactExplainer, RISEExplainer
+from fastexplain.explainers._supervised import SupervisedExplainer
 
-__all__ = ["ExactExplainer", "FEXExplainer", "RISEExplainer"]
+__all__ = [
+    "CoRTXExplainer",
+    "ExactExplainer",
+    "FEXExplainer",
+    "FastSHAPExplainer",
+    "RISEExplainer",
+    "SupervisedExplainer",
+]

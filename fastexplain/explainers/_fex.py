@@ -29,7 +29,6 @@ from fastexplain.training import (
     TargetPool,
     Trainer,
     Trajectories,
-    collect,
 )
 
 __all__ = ["FEXExplainer"]
@@ -283,18 +282,7 @@ class FEXExplainer(LearnedExplainer):
             targets = attribution_targets(self._masked, part, self.n_masks, own, self._spread, null)
             return inputs | vars(targets)
 
-        from tqdm.auto import tqdm
-
-        deadline = None if self.max_time is None else started + 0.5 * float(self.max_time)
-        with tqdm(total=len(rows), desc="queries", unit="row", disable=not self.verbose) as bar:
-            pool = collect(
-                rows,
-                make,
-                held=checkpoint.pool() if checkpoint else None,
-                save=checkpoint.save_pool if checkpoint else None,
-                deadline=deadline,
-                progress=bar,
-            )
+        pool = self._collect(rows, make, started, checkpoint)
         module = self._policy("sinh")
         calibrate(module, pool)
         return TargetPool(pool, self.batch_size, seed), module

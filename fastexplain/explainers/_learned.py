@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any, Self
 
 import joblib
@@ -32,7 +33,15 @@ from fastexplain.networks import TabularEncoder, TabularNetwork
 from fastexplain.networks._encoder import is_quantity
 from fastexplain.persistence import decode_value, encode_value, save_state
 from fastexplain.tables import Table
-from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, fabric_for, mix_rows
+from fastexplain.training import (
+    Checkpoint,
+    Fitted,
+    Trainer,
+    TrainSettings,
+    collect,
+    fabric_for,
+    mix_rows,
+)
 
 __all__ = ["LearnedExplainer", "baseline_name", "is_number"]
 
@@ -49,6 +58,8 @@ _ALL_EDGES = 4096
 class LearnedExplainer(BaseExplainer):
     """Base of explainers that train a network once and then explain by forward passes."""
 
+    #: what ``best_score_`` is
+    _score_name = "rank correlation"
     batch_size: int
     max_steps: int
     learning_rate: float
@@ -91,10 +102,13 @@ class LearnedExplainer(BaseExplainer):
             For bad parameters or data, or a model that answers NaN.
         """
         started = time.monotonic()
+        return self._fit_copy(lambda trial: trial._fit(X, y, model, started))
+
+    def _fit_copy(self, fit: Callable[[Self], None]) -> Self:
+        """Fit a copy and take its state, so that a failed fit leaves this estimator as it was."""
         self._validate_parameters()
-        # all is built on a copy, so that a failed fit leaves this estimator as it was
         trial = type(self)(**self.get_params(deep=False))
-        trial._fit(X, y, model, started)
+        fit(trial)
         for name in [name for name in vars(self) if _is_fitted(name)]:
             delattr(self, name)
         params = self.get_params(deep=False)
@@ -179,6 +193,27 @@ class LearnedExplainer(BaseExplainer):
         index = np.broadcast_to(order[:, None], (len(order), n_columns))
         return Table(rows.stack(mixed).gather(index))
 
+    def _collect(
+        self,
+        rows: Table,
+        make: Callable[[Table, int], dict[str, torch.Tensor]],
+        started: float,
+        checkpoint: Checkpoint | None,
+    ) -> dict[str, torch.Tensor]:
+        """Ask the model for what the network is to learn, in half of the time at most."""
+        from tqdm.auto import tqdm
+
+        deadline = None if self.max_time is None else started + 0.5 * float(self.max_time)
+        with tqdm(total=len(rows), desc="queries", unit="row", disable=not self.verbose) as bar:
+            return collect(
+                rows,
+                make,
+                held=checkpoint.pool() if checkpoint else None,
+                save=checkpoint.save_pool if checkpoint else None,
+                deadline=deadline,
+                progress=bar,
+            )
+
     def _body(self, out_features: int) -> TabularNetwork:
         n_players = self.masker_.n_players
         # layers draw their first weights from torch's global generator, which is the user's
@@ -219,7 +254,7 @@ class LearnedExplainer(BaseExplainer):
             deadline=None if self.max_time is None else started + float(self.max_time),
         )
 
-    def _make_checkpoint(self, table: Table, seed: int) -> Checkpoint | None:
+    def _make_checkpoint(self, table: Table, seed: int, given_too: Any = None) -> Checkpoint | None:
         # asked with and without a checkpoint, so that both spend the same queries
         some = table.take(slice(None, None, max(1, len(table) // 32)))
         signature = self._masked.signature(some)
@@ -238,6 +273,7 @@ class LearnedExplainer(BaseExplainer):
             self.masker_.player_of_column_,
             int(seed),
             signature,
+            given_too,
         )
         return Checkpoint(self.checkpoint, str(joblib.hash(content, hash_name="sha1")))
 
@@ -263,7 +299,7 @@ class LearnedExplainer(BaseExplainer):
             and fitted.stopped_by != "interrupt"
         ):
             warnings.warn(
-                f"The explainer agrees poorly with held-out attributions (rank correlation "
+                f"The explainer agrees poorly with held-out attributions ({self._score_name} "
                 f"{fitted.best_score:.2f}, see best_score_). Raise n_queries or max_steps, or "
                 "give more rows.",
                 stacklevel=3,
@@ -338,6 +374,7 @@ class LearnedExplainer(BaseExplainer):
                 "best_score": self.best_score_,
                 "stopped_by": self.stopped_by_,
                 "n_model_queries": self.n_model_queries_,
+                "measured": self._measured(),
             },
         }
         weights = {f"network.{k}": v for k, v in self._network.state_dict().items()}
@@ -374,6 +411,8 @@ class LearnedExplainer(BaseExplainer):
         self.history_, self.n_iter_ = fit["history"], fit["n_iter"]
         self.best_score_, self.stopped_by_ = fit["best_score"], fit["stopped_by"]
         self.n_model_queries_ = fit["n_model_queries"]
+        for name, value in fit.get("measured", {}).items():
+            setattr(self, name, value)
         self._fingerprint = weights.pop("fingerprint")
         self._spread = weights.pop("spread", None)
         self._model = None
@@ -385,6 +424,10 @@ class LearnedExplainer(BaseExplainer):
             raise ValueError(f"The weights do not belong to the configuration: {error}") from error
         self._network = network.to(fabric_for(self.device, "32-true").device).eval()
         return self
+
+    def _measured(self) -> dict[str, float]:
+        """Fitted attributes of a subclass's own."""
+        return {}
 
     def _build_network(self) -> nn.Module:
         """The network as ``explain`` uses it, with weights yet to come."""

@@ -1,6 +1,7 @@
 """Where Shapley labels come from: exact enumeration, kernel and permutation sampling."""
 
 from fastexplain.labels._cache import cached_labels
+from fastexplain.labels._copies import MaskedCopies, masked_copies
 from fastexplain.labels._sources import (
     ExactShapley,
     KernelShapley,
@@ -13,7 +14,9 @@ __all__ = [
     "ExactShapley",
     "KernelShapley",
     "LabelSource",
+    "MaskedCopies",
     "PermutationShapley",
     "ShapleyLabels",
     "cached_labels",
+    "masked_copies",
 ]

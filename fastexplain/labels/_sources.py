@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from fastexplain.attribution import exact_attribution
+from fastexplain.attribution._exact import MAX_ACTIVE
 from fastexplain.attribution._groups import active_groups, expand_masks, scatter_players
 from fastexplain.attribution._shapley import (
     ShapleyDesign,
@@ -62,6 +63,11 @@ class ShapleyLabels:
 class LabelSource(BaseEstimator):
     """Base of label sources; ``labels(masked, table, rng)`` is all that users of one need."""
 
+    @property
+    def enumerated(self) -> int:
+        """Most coalitions of a row that are all asked, so that its labels are exact."""
+        return 0
+
     def labels(
         self,
         masked: MaskedModel,
@@ -99,6 +105,11 @@ class ExactShapley(LabelSource):
     KernelShapley : For more features.
     """
 
+    @property
+    def enumerated(self) -> int:
+        """All that enumeration allows."""
+        return 2**MAX_ACTIVE
+
     def labels(
         self,
         masked: MaskedModel,
@@ -128,6 +139,11 @@ class _SampledShapley(LabelSource):
         self.n_queries = n_queries
         self.standard_error = standard_error
         self.max_queries = max_queries
+
+    @property
+    def enumerated(self) -> int:
+        """As many as would be drawn."""
+        return int(self.n_queries)
 
     def _design(self, n_active: int, size: int, rng: np.random.Generator) -> ShapleyDesign:
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from fastexplain.networks._encoder import TabularEncoder
 from fastexplain.networks._policy import MaskPolicy
+from fastexplain.networks._shapley import ShapleyNetwork
 from fastexplain.networks._tabular import TabularNetwork
 
-__all__ = ["MaskPolicy", "TabularEncoder", "TabularNetwork"]
+__all__ = ["MaskPolicy", "ShapleyNetwork", "TabularEncoder", "TabularNetwork"]

@@ -125,6 +125,10 @@ class TabularNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Map encoded rows (B, C) and flags (B, N) to (B, out_features)."""
+        return self.last(self.latent(x, null))
+
+    def latent(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        """What the last layer starts from, shape (B, width)."""
         flags = null.to(x.dtype)
         h = self.first(torch.cat([self.embed_numbers(x[:, self.numeric]), flags], dim=1))
         if self.categorical.numel():
@@ -132,4 +136,4 @@ class TabularNetwork(nn.Module):
             h = h + self.embed_categories(codes).sum(dim=1)
         for block in self.blocks:
             h = block(h)
-        return self.last(self.norm(h))
+        return self.norm(h)

@@ -1,5 +1,6 @@
 """Objectives: what a network is moved by, one method a file, as functions of tensors."""
 
+from fastexplain.objectives._contrastive import info_nce_loss
 from fastexplain.objectives._forward_kl import forward_kl_loss
 from fastexplain.objectives._ppo import (
     PPOCoefficients,
@@ -12,6 +13,7 @@ from fastexplain.objectives._ppo import (
     ppo_loss,
     reverse_kl_reward,
 )
+from fastexplain.objectives._shapley import coalition_loss, label_loss
 
 __all__ = [
     "PPOCoefficients",
@@ -19,7 +21,10 @@ __all__ = [
     "bernoulli_entropy",
     "bernoulli_log_prob",
     "class_kl",
+    "coalition_loss",
     "forward_kl_loss",
+    "info_nce_loss",
+    "label_loss",
     "mask_reward",
     "ppo_clip",
     "ppo_loss",

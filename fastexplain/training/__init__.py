@@ -1,7 +1,7 @@
 """One training loop for every method, and where its batches come from."""
 
 from fastexplain.training._checkpoint import Checkpoint
-from fastexplain.training._pool import TargetPool, collect, mix_rows
+from fastexplain.training._pool import PoolPair, TargetPool, collect, mix_rows
 from fastexplain.training._trainer import Experience, Fitted, Trainer, TrainSettings, fabric_for
 from fastexplain.training._trajectories import Trajectories
 
@@ -9,6 +9,7 @@ __all__ = [
     "Checkpoint",
     "Experience",
     "Fitted",
+    "PoolPair",
     "TargetPool",
     "TrainSettings",
     "Trainer",

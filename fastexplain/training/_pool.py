@@ -12,7 +12,7 @@ from torch import nn
 
 from fastexplain.tables import Table
 
-__all__ = ["TargetPool", "mix_rows"]
+__all__ = ["PoolPair", "TargetPool", "collect", "mix_rows"]
 
 Batch = dict[str, torch.Tensor]
 
@@ -59,6 +59,28 @@ class TargetPool:
     def seek(self, position: int) -> None:
         """Go on as if so many batches had been given."""
         self._given = position
+
+
+class PoolPair:
+    """Batches of one pool beside batches of another, whose names begin with ``free_``."""
+
+    def __init__(self, first: TargetPool, second: TargetPool) -> None:
+        self.first = first
+        self.second = second
+
+    def batch(self, module: nn.Module, generator: torch.Generator) -> Batch:
+        """Give a minibatch of each."""
+        other = self.second.batch(module, generator)
+        return self.first.batch(module, generator) | {f"free_{k}": v for k, v in other.items()}
+
+    def position(self) -> int:
+        """How many batches have been given."""
+        return self.first.position()
+
+    def seek(self, position: int) -> None:
+        """Go on as if so many batches had been given."""
+        self.first.seek(position)
+        self.second.seek(position)
 
 
 def collect(

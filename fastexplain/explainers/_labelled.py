@@ -1,0 +1,285 @@
+"""Labels for a network: which rows, how exact, and the copies that come with them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._shapley_learned import ShapleyLearner, typical_size
+from fastexplain.labels import (
+    ExactShapley,
+    KernelShapley,
+    LabelSource,
+    PermutationShapley,
+    masked_copies,
+)
+from fastexplain.labels._copies import MAX_COPIED
+from fastexplain.objectives import coalition_loss, label_loss
+from fastexplain.tables import Table
+from fastexplain.training import PoolPair, TargetPool
+
+__all__ = ["LabelLearner"]
+
+# rows that training sees at most thanks to copies, and copies of a row
+_COPIED_ROWS = 60_000
+_MOST_COPIES = 60
+# coalitions of a row, where the source is left to the explainer
+_FEWEST, _MOST = 128, 4096
+_SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
+#: stands for a label's unknown error, so that tensors hold no NaN
+_UNKNOWN = -1.0
+
+
+class LabelLearner(ShapleyLearner):
+    """Base of explainers that learn from Shapley labels of some rows."""
+
+    label_source: Any
+    label_fraction: float | None
+    n_labels: int | None
+    n_copies: int | None
+
+    def fit(self, X: Any, y: Any = None, *, model: Any = None, labels: Any = None) -> Self:
+        """Learn to explain a fitted model.
+
+        Parameters
+        ----------
+        X : ndarray or DataFrame of shape (n, C)
+            Rows like those to be explained, as the model takes them.
+        y : object
+            The fitted model: ``fit(X, model)``. Class labels are ignored if ``model`` is given.
+        model : object, optional
+            The fitted model, by name.
+        labels : array-like of shape (n, N, K) or (n, N), optional
+            Shapley values of the rows under the same baseline, NaN in rows without; none are
+            made then. Without the last axis: of a single output, or the second of two classes.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If no model is given.
+        ValueError
+            For bad parameters, data or labels, or a model that answers NaN.
+        """
+        started = time.monotonic()
+        return self._fit_copy(lambda trial: trial._fit(X, y, model, started, labels))
+
+    def _fit(self, X: Any, y: Any, model: Any, started: float, labels: Any = None) -> None:
+        table = self._begin_fit(X, y, model)
+        seed = self._seed()
+        given = None if labels is None else self._check_labels(labels, len(table))
+        chosen = self._labelled_rows(len(table), given, seed)
+        self._fit_encoder(table, seed, started)
+        checkpoint = self._make_checkpoint(table, seed, given)
+        learn, held = self._split(table.take(chosen), seed)
+        train, held = chosen[learn], chosen[held]
+        if given is None:
+            pool, validate = self._label(table, train, held, seed, started, checkpoint)
+        else:
+            pool = self._given(table, train, given)
+            some = self._given(table, held, given)
+            validate = self._validate_on(some, some["labels"], some["total"])
+        module = self._fresh_network(seed, typical_size(pool["labels"], pool["null"]))
+        self._prepare(module, table, seed, started)
+
+        free = self._unlabelled(table, seed, started)
+        loss = _LabelsAndCoalitions(self, module.scale, free is not None)
+        experience: Any = TargetPool(pool, self.batch_size, seed)
+        if free is not None:
+            experience = PoolPair(experience, TargetPool(free, self.batch_size, seed))
+        fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)
+        self._finish(module, fitted)
+
+    def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
+        """What a subclass does to the network before it sees labels."""
+
+    def _unlabelled(
+        self, table: Table, seed: int, started: float
+    ) -> dict[str, torch.Tensor] | None:
+        """Coalitions of rows without labels to learn from beside them, or None."""
+        return None
+
+    # -- which rows ------------------------------------------------------------------------
+    def _labelled_rows(self, n: int, given: np.ndarray | None, seed: int) -> np.ndarray:
+        """Positions of the rows whose labels may be used, held-out ones included."""
+        order = np.random.default_rng([seed, 7]).permutation(n)
+        if given is not None:
+            told = ~np.isnan(given).any(axis=(1, 2))
+            if not told.any():
+                raise ValueError("labels= has no row without NaN.")
+            order = order[told[order]]
+        count = len(order)
+        if self.label_fraction is not None:
+            count = int(np.ceil(self.label_fraction * n))
+        if self.n_labels is not None:
+            count = self.n_labels
+        return order[: max(1, min(count, len(order)))]
+
+    def _limited(self) -> bool:
+        return self.label_fraction is not None or self.n_labels is not None
+
+    def _check_labels(self, labels: Any, n: int) -> np.ndarray:
+        """Labels as (n, N, K); of one class of two, the other's follow."""
+        array = np.asarray(labels, dtype=np.float64)
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        if array.ndim == 2 and n_out == 2 and self.kind_ == "classification":
+            array = np.stack([-array, array], axis=2)
+        elif array.ndim == 2 and n_out == 1:
+            array = array[:, :, None]
+        if array.shape != (n, n_players, n_out):
+            raise ValueError(
+                f"labels must have shape {(n, n_players, n_out)} (rows, features, outputs), or "
+                f"without the last for a single output or for the second of two classes; got "
+                f"{np.shape(labels)}."
+            )
+        if np.isinf(array).any():
+            raise ValueError("labels must be finite, or NaN in rows without a label.")
+        return array
+
+    def _given(self, table: Table, rows: np.ndarray, given: np.ndarray) -> dict[str, torch.Tensor]:
+        part = table.take(rows)
+        labels = torch.from_numpy(given[rows].swapaxes(1, 2)).float()
+        full = self._masked.outputs(part, rows).cpu().double().numpy()
+        more = {"labels": labels, "variance": torch.zeros_like(labels)}
+        return self._encode(part) | more | {"total": self._totals(full)}
+
+    # -- making labels ---------------------------------------------------------------------
+    def _label(
+        self,
+        table: Table,
+        train: np.ndarray,
+        held: np.ndarray,
+        seed: int,
+        started: float,
+        checkpoint: Any,
+    ) -> tuple[dict[str, torch.Tensor], Any]:
+        null = self._encode(table.take(train))["null"].numpy()
+        source = self._source(null)
+        rows = table.take(train)
+        if self._limited():
+            # nothing but the labels that were paid for: the held-out ones are among them
+            some = source.labels(self._masked, table.take(held), np.random.default_rng([seed, 2]))
+            truth = torch.from_numpy(some.values.swapaxes(1, 2)).float()
+            inputs = self._encode(table.take(held))
+            validate = self._validate_on(inputs, truth, self._totals(some.full))
+        else:
+            validate = self._validator(table.take(held), seed)
+            rows = self._training_rows(rows, np.random.default_rng([seed, 3]), source.enumerated)
+        copies = self.n_copies
+        if copies is None:
+            copies = int(np.clip(_COPIED_ROWS // max(len(rows), 1), 1, _MOST_COPIES))
+        if len(self.masker_.background_) > 1:
+            copies = 0
+
+        def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
+            rng = np.random.default_rng([seed, 4, chunk])
+            return self._label_chunk(part, source, copies, rng)
+
+        pool = self._collect(rows, make, started, checkpoint)
+        used = pool.pop("used").flatten()
+        return {name: tensor.flatten(0, 1)[used] for name, tensor in pool.items()}, validate
+
+    def _source(self, null: np.ndarray) -> LabelSource:
+        if isinstance(self.label_source, LabelSource):
+            return self.label_source
+        if self.label_source != "auto":
+            return _SOURCES[self.label_source]()
+        # rather more rows than more exact labels, where both cannot be had
+        size = _MOST
+        if not self._limited():
+            fewest = max(_FEWEST, 4 * null.shape[1])
+            affordable = self.n_queries / max(len(null), 1)
+            while size > fewest and masks_needed(null, size).mean() > 2 * affordable:
+                size //= 2
+        return KernelShapley(size)
+
+    def _label_chunk(
+        self, part: Table, source: LabelSource, copies: int, rng: np.random.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Labels of rows and of ``copies`` masked copies of each, as (n, 1 + copies, ...)."""
+        inputs = self._encode(part)
+        null = inputs["null"].numpy()
+        n, n_players = null.shape
+        n_out = len(self.output_names_)
+        values = np.zeros((n, 1 + copies, n_players, n_out))
+        variance = np.zeros_like(values)
+        full = np.zeros((n, 1 + copies, n_out))
+        keep = np.ones((n, 1 + copies, n_players), dtype=bool)
+        used = np.zeros((n, 1 + copies), dtype=bool)
+        used[:, 0] = True
+        n_active = (~null).sum(axis=1)
+        copied = (n_active <= MAX_COPIED) & (2.0**n_active <= source.enumerated)
+        if copies == 0:
+            copied[:] = False
+        rows = np.flatnonzero(copied)
+        if len(rows):
+            made = masked_copies(self._masked, part.take(rows), copies, rng, null[rows])
+            values[rows], full[rows], keep[rows] = made.values, made.full, made.keep
+            used[rows] = True
+        rows = np.flatnonzero(~copied)
+        if len(rows):
+            found = source.labels(self._masked, part.take(rows), rng, null[rows])
+            values[rows, 0], full[rows, 0] = found.values, found.full
+            variance[rows, 0] = np.nan_to_num(found.variance, nan=_UNKNOWN)
+        if copies:
+            cells = keep[:, :, self.masker_.player_of_column_]
+            masked_rows = self.masker_.source(part).masked(cells, slice(0, n))
+            encoded = self._encode(Table(masked_rows))
+            inputs = {k: v.unflatten(0, (n, 1 + copies)) for k, v in encoded.items()}
+        else:
+            inputs = {k: v[:, None] for k, v in inputs.items()}
+        return inputs | {
+            "labels": torch.from_numpy(values.swapaxes(2, 3)).float(),
+            "variance": torch.from_numpy(variance.swapaxes(2, 3)).float(),
+            "total": self._totals(full),
+            "used": torch.from_numpy(used),
+        }
+
+    def _validate_parameters(self) -> None:
+        super()._validate_parameters()
+        known = ("auto", *_SOURCES)
+        if not isinstance(self.label_source, LabelSource) and self.label_source not in known:
+            raise ValueError(
+                f"label_source must be one of {known} or of fastexplain.labels, got "
+                f"{self.label_source!r}."
+            )
+        if self.label_fraction is not None and self.n_labels is not None:
+            raise ValueError("Give label_fraction= or n_labels=, not both.")
+        if self.label_fraction is not None and not 0 < self.label_fraction <= 1:
+            raise ValueError(f"label_fraction must be in (0, 1], got {self.label_fraction!r}.")
+        self._validate_training(*(["n_labels"] if self.n_labels is not None else []))
+        copies = self.n_copies
+        whole = isinstance(copies, int | np.integer) and not isinstance(copies, bool)
+        if copies is not None and not (whole and copies >= 0):
+            raise ValueError(f"n_copies must be a whole number, 0 or more, got {copies!r}.")
+
+
+class _LabelsAndCoalitions:
+    """The labels' loss on a batch, and the coalitions' of rows without labels."""
+
+    def __init__(self, explainer: LabelLearner, scale: torch.Tensor, both: bool) -> None:
+        self.explainer = explainer
+        self.scale = scale
+        self.both = both
+
+    def __call__(self, network: Any, batch: dict[str, torch.Tensor]) -> Any:
+        if not self.both:
+            return self._labels(self.explainer._efficient(network, batch), batch)
+        free = {k.removeprefix("free_"): v for k, v in batch.items() if k.startswith("free_")}
+        # one pass over both: a wrapped network may be called once a step
+        joined = {k: torch.cat([batch[k], free[k]]) for k in ("x", "null", "total")}
+        values = self.explainer._efficient(network, joined)
+        n = len(batch["x"])
+        fit, parts = self._labels(values[:n], batch)
+        rest, more = coalition_loss(values[n:], free["masks"], free["gains"], self.scale)
+        return fit + rest, parts | more
+
+    def _labels(self, values: torch.Tensor, batch: dict[str, torch.Tensor]) -> Any:
+        return label_loss(values, batch["labels"], batch["variance"], self.scale, batch["null"])

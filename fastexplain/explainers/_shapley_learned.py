@@ -1,0 +1,189 @@
+"""What explainers that learn Shapley values share: null players, efficiency, the score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastexplain.attribution import kernel_coalitions
+from fastexplain.attribution._groups import active_groups, active_positions
+from fastexplain.explainers._learned import LearnedExplainer, baseline_name
+from fastexplain.labels import KernelShapley
+from fastexplain.metrics import rank_correlation
+from fastexplain.networks import ShapleyNetwork
+from fastexplain.networks._shapley import spread_gap
+from fastexplain.tables import Table
+from fastexplain.training import Experience, Fitted, Trainer
+
+__all__ = ["ShapleyLearner"]
+
+_EXPLAIN_ROWS = 8192
+# coalitions of a held-out row, and of a row to score: rows with fewer are enumerated
+_VALIDATION_QUERIES = 1024
+_SCORE_QUERIES = 4096
+_NORMALIZATIONS = ("additive", None)
+
+
+class ShapleyLearner(LearnedExplainer):
+    """Base of explainers whose network gives Shapley values."""
+
+    _score_name = "share of the labels' squares that is explained"
+    normalize: str | None
+
+    # -- explaining ------------------------------------------------------------------------
+    def _asks_outputs(self, target: Any) -> bool:
+        return self.normalize == "additive" or super()._asks_outputs(target)
+
+    @torch.inference_mode()
+    def _attribute(
+        self, table: Table, outputs: torch.Tensor | None
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        n, n_out = len(table), len(self.output_names_)
+        values = np.empty((n, self.masker_.n_players, n_out))
+        gap = np.empty((n, n_out))
+        base = torch.from_numpy(self.base_values_)
+        device = next(self._network.parameters()).device
+        for start in range(0, n, _EXPLAIN_ROWS):
+            rows = slice(start, start + _EXPLAIN_ROWS)
+            inputs = self._encode(table.take(rows) if n > _EXPLAIN_ROWS else table)
+            null = inputs["null"]
+            found = self._network(inputs["x"].to(device), null.to(device)).cpu().double()
+            if outputs is not None:
+                total = outputs[rows].cpu().double() - base
+                spread, missing = spread_gap(found, total, null)
+                gap[rows] = missing.numpy()
+                found = spread if self.normalize == "additive" else found
+            values[rows] = found.transpose(1, 2).numpy()
+        return values, None, gap if outputs is not None else None
+
+    def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
+        outputs = self._need_model().outputs(table) if self._asks_outputs("all") else None
+        return self._attribute(table, outputs)[:2]
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Agreement with Shapley values by enumeration or sampling.
+
+        Parameters
+        ----------
+        X : ndarray or DataFrame of shape (n, C)
+            Rows, best not those of ``fit``. The model is asked for up to 4,096 coalitions a
+            row; rows with no more than 12 features off the baseline are enumerated.
+        y : ignored
+
+        Returns
+        -------
+        float
+            Mean over rows of Spearman's rank correlation, for the predicted output (all
+            outputs of a regressor); 1 is perfect.
+        """
+        table = self._check_rows(X)
+        masked = self._need_model()
+        source = KernelShapley(_SCORE_QUERIES)
+        found = source.labels(masked, table, np.random.default_rng(0))
+        truth, values = found.values, self._explain_table(table)[0]
+        if self.kind_ == "regression":
+            n_players = truth.shape[1]
+            truth, values = (a.swapaxes(1, 2).reshape(-1, n_players) for a in (truth, values))
+        else:
+            rows, chosen = np.arange(len(table)), found.full.argmax(axis=1)
+            truth, values = truth[rows, :, chosen], values[rows, :, chosen]
+        return float(rank_correlation(values, truth).mean())
+
+    # -- fitting ---------------------------------------------------------------------------
+    def _totals(self, full: np.ndarray) -> torch.Tensor:
+        """v(all) - v(none), as float32."""
+        return torch.from_numpy(full - self.base_values_).float()
+
+    def _validator(self, table: Table, seed: int) -> Any:
+        """Share of the held-out labels' squares that is explained, over all outputs."""
+        rng = np.random.default_rng([seed, 2])
+        found = KernelShapley(_VALIDATION_QUERIES).labels(self._masked, table, rng)
+        labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
+        return self._validate_on(self._encode(table), labels, self._totals(found.full))
+
+    def _validate_on(
+        self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, total: torch.Tensor
+    ) -> Any:
+        size = (labels**2).sum(dim=(0, 2))
+        # an output that never moves has nothing to explain
+        told = size > 0
+
+        def validate(module: nn.Module) -> float:
+            device = next(module.parameters()).device
+            with torch.inference_mode():
+                values = module(inputs["x"].to(device), inputs["null"].to(device)).cpu()
+            if self.normalize == "additive":
+                values = spread_gap(values, total, inputs["null"])[0]
+            error = ((values - labels) ** 2).sum(dim=(0, 2))
+            share = 1.0 - error[told] / size[told]
+            return float(share.mean()) if bool(told.any()) else 1.0
+
+        return validate
+
+    def _coalitions(
+        self, part: Table, n_masks: int, rng: np.random.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Coalitions of each row and what they gain over the empty one."""
+        inputs = self._encode(part)
+        null = inputs["null"].numpy()
+        n, n_players = null.shape
+        masks = np.zeros((n, n_masks, n_players), dtype=bool)
+        for a, rows in active_groups(null, dict.fromkeys(range(n_players + 1), n)):
+            place = np.broadcast_to(active_positions(null[rows], a)[:, None], (len(rows), 1, a))
+            drawn = kernel_coalitions(len(rows), a, n_masks, rng)
+            some = np.zeros((len(rows), n_masks, n_players), dtype=bool)
+            np.put_along_axis(some, place.repeat(n_masks, axis=1), drawn, axis=2)
+            masks[rows] = some
+        answers = self._masked.values(part, masks).cpu().double().numpy()
+        full = self._masked.outputs(part).cpu().double().numpy()
+        gains = torch.from_numpy(answers - self.base_values_).float()
+        given = {"masks": torch.from_numpy(masks), "gains": gains, "total": self._totals(full)}
+        return inputs | given
+
+    def _run(
+        self,
+        experience: Experience,
+        module: nn.Module,
+        loss: Any,
+        validate: Any,
+        seed: int,
+        started: float,
+        checkpoint: Any,
+    ) -> Fitted:
+        settings = self._settings(self.max_steps, seed, started)
+        return self._train(Trainer(module, loss, experience, validate, settings, checkpoint))
+
+    def _build_network(self) -> nn.Module:
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        return ShapleyNetwork(self._body(n_out * n_players), n_out, n_players)
+
+    def _fresh_network(self, seed: int, scale: torch.Tensor) -> Any:
+        """The network with weights of its own and the labels' scale."""
+        module: Any = self._build_network()
+        module.body.reset(torch.Generator().manual_seed(seed))
+        module.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+        return module
+
+    def _efficient(self, module: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """A batch's values as they will be given, normalised where they will be."""
+        values = module(batch["x"], batch["null"])
+        if self.normalize != "additive":
+            return values
+        return spread_gap(values, batch["total"], batch["null"])[0]
+
+    def _validate_parameters(self) -> None:
+        if self.normalize not in _NORMALIZATIONS:
+            raise ValueError(f"normalize must be one of {_NORMALIZATIONS}, got {self.normalize!r}.")
+        self._validate_training()
+
+    def _method(self) -> str:
+        return f"{type(self).__name__}, baseline {baseline_name(self.masker_.baseline)}"
+
+
+def typical_size(labels: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+    """Root mean square of the active players' labels (n, K, N), for each output."""
+    active = (~null)[:, None].to(labels.dtype)
+    return ((labels**2 * active).sum(dim=(0, 2)) / active.sum().clamp(min=1.0)).sqrt()

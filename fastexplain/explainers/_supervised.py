@@ -1,0 +1,162 @@
+"""SupervisedExplainer: Shapley values learned from labels of some rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastexplain.explainers._labelled import LabelLearner
+from fastexplain.maskers import TabularMasker
+
+__all__ = ["SupervisedExplainer"]
+
+
+class SupervisedExplainer(LabelLearner):
+    r"""Shapley values in one forward pass, learned from labels of some rows.
+
+    The CoRTX paper's supervised real-time explainer (section 2.2): a network is fitted to
+    Shapley labels by least squares. Labels are made by ``label_source``, or passed to ``fit``.
+
+    Parameters
+    ----------
+    label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
+        Where labels come from, see ``fastexplain.labels``. ``"auto"`` enumerates rows with up
+        to 12 features off the baseline, and samples the others by ``KernelShapley``, with as
+        many coalitions as the budget allows.
+    label_fraction : float, optional
+        Share of the rows that is labelled, held-out ones included; every label comes from
+        these. Default: as many rows as ``n_queries`` buys.
+    n_labels : int, optional
+        Number of rows that are labelled, in place of ``label_fraction``.
+    n_copies : int, optional
+        Masked copies of each enumerated row to train on as well. The answers that label a row
+        label its copies exactly, at no further cost. Default: so many that training sees about
+        60,000 rows, 60 of a row at most.
+    masker : TabularMasker, optional
+        What removing a feature means; default ``TabularMasker(baseline, groups)``.
+    baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
+        What removed features are replaced by; see ``TabularMasker``.
+    groups : mapping of name to columns, optional
+        Columns that are one player.
+    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
+        What the model's outputs are, where it cannot be told.
+    normalize : {"additive"} or None, default="additive"
+        Spread what a row's values lack to v(all) - v(none) evenly over its features, in
+        training and in ``explain``, which then asks the model once a row.
+    n_queries : int, default=8_000_000
+        About as many rows the model is asked for in ``fit`` where the number of labels is
+        left open; real rows come first, then rows that mix the values of two.
+    hidden_dim, n_blocks : int, default=256 and 3
+        Width of the residual network and number of its blocks.
+    max_steps, batch_size : int, default=6000 and 256
+        Optimiser steps and rows in each.
+    learning_rate, weight_decay : float, default=3e-3 and 1e-2
+        Of AdamW, with warm-up and a cosine to zero.
+    patience : int, default=10
+        Validations without a new best before training stops.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows held out to validate on, 256 at most.
+    model_batch_size : int, optional
+        Most rows in one call of the model.
+    n_jobs : int, optional
+        Workers for models outside torch.
+    device, precision : str, default="auto"
+        Where the network trains and runs, and its precision.
+    max_time : float, optional
+        Seconds for ``fit``.
+    checkpoint : path-like, optional
+        Folder that the run is saved to as it goes, labels included, and taken up from.
+    verbose : int, default=0
+        1 shows progress bars.
+    random_state : int, RandomState or None
+        Governs all that is drawn.
+
+    Attributes
+    ----------
+    base_values_ : ndarray of shape (K,)
+        v(none), the model's outputs with all features removed.
+    best_score_ : float
+        Share of the squares of held-out labels that the network explains; 1 is perfect.
+    output_names_, classes_, masker_, history_, n_model_queries_, n_iter_, stopped_by_
+        As in ``FEXExplainer``.
+
+    See Also
+    --------
+    FastSHAPExplainer : The same values without labels.
+    CoRTXExplainer : The same with an encoder learned beforehand.
+
+    Notes
+    -----
+    Features of a row that equal a single-row baseline have the value 0 exactly.
+
+    References
+    ----------
+    Chuang, Y.-N. et al. (2023). CoRTX: Contrastive Framework for Real-time Explanation. ICLR.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fastexplain import SupervisedExplainer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> explainer = SupervisedExplainer(max_steps=300, random_state=0).fit(X, model)
+    >>> explainer.explain(X[:3]).values.shape
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        *,
+        label_source: Any = "auto",
+        label_fraction: float | None = None,
+        n_labels: int | None = None,
+        n_copies: int | None = None,
+        masker: TabularMasker | None = None,
+        baseline: Any = "mean",
+        groups: Any = None,
+        output: str = "auto",
+        normalize: str | None = "additive",
+        n_queries: int = 8_000_000,
+        hidden_dim: int = 256,
+        n_blocks: int = 3,
+        max_steps: int = 6000,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-2,
+        patience: int = 10,
+        validation_fraction: float = 0.1,
+        model_batch_size: int | None = None,
+        n_jobs: int | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        max_time: float | None = None,
+        checkpoint: Any = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.label_source = label_source
+        self.label_fraction = label_fraction
+        self.n_labels = n_labels
+        self.n_copies = n_copies
+        self.masker = masker
+        self.baseline = baseline
+        self.groups = groups
+        self.output = output
+        self.normalize = normalize
+        self.n_queries = n_queries
+        self.hidden_dim = hidden_dim
+        self.n_blocks = n_blocks
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.model_batch_size = model_batch_size
+        self.n_jobs = n_jobs
+        self.device = device
+        self.precision = precision
+        self.max_time = max_time
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state

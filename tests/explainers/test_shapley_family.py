@@ -1,0 +1,302 @@
+"""FastSHAP, supervised and CoRTX explainers: their values, identities, parameters and files."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_friedman1
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+import fastexplain
+from fastexplain import (
+    CoRTXExplainer,
+    ExactExplainer,
+    FastSHAPExplainer,
+    SupervisedExplainer,
+    TabularMasker,
+)
+from fastexplain.explainers._cortx import choose_positive
+from fastexplain.labels import ExactShapley, KernelShapley
+
+FAMILY = (FastSHAPExplainer, SupervisedExplainer, CoRTXExplainer)
+LABELLED = (SupervisedExplainer, CoRTXExplainer)
+
+
+def quick(kind: Any, **params: Any) -> Any:
+    settings: dict[str, Any] = {
+        "n_queries": 20_000,
+        "hidden_dim": 16,
+        "n_blocks": 1,
+        "max_steps": 60,
+        "batch_size": 64,
+        "learning_rate": 1e-2,
+        "random_state": 0,
+    }
+    if kind is CoRTXExplainer:
+        settings |= {"contrastive_steps": 5, "contrastive_batch_size": 64, "n_positives": 4}
+    return kind(**(settings | params))
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_values_come_near_those_of_enumeration(kind):
+    X, y = make_friedman1(600, 6, random_state=0)
+    model = HistGradientBoostingRegressor(max_iter=30, random_state=0).fit(X, y)
+    explainer = quick(kind, n_queries=150_000, max_steps=800, hidden_dim=64).fit(X, model)
+    truth = ExactExplainer("shapley").fit(X, model).explain(X[:100], target=0).values
+    found = explainer.explain(X[:100], target=0).values
+    explained = 1 - ((found - truth) ** 2).sum() / (truth**2).sum()
+    assert explained > 0.93
+    assert explainer.best_score_ == pytest.approx(explained, abs=0.1)
+    assert explainer.score(X[:50]) > 0.9
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_a_linear_models_values_are_its_terms(kind):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    model = LinearRegression().fit(X, X @ [3.0, -2.0, 1.0, 0.0])
+    found = quick(kind, n_queries=60_000, max_steps=600).fit(X, model).explain(X[:60]).values
+    terms = (X[:60] - X.mean(axis=0)) * model.coef_
+    assert np.abs(found - terms).mean() < 0.1
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_values_add_up_and_null_players_have_none(kind, numbers, classifier):
+    X = numbers[0].copy()
+    X[::2, 1] = 0.0
+    X[::3, [0, 4]] = 0.0
+    explainer = quick(kind, baseline="zero").fit(X, classifier)
+    explanation = explainer.explain(X, target="all")
+    assert explanation.values.shape == (200, 5, 3)
+    total = classifier.predict_proba(X) - explainer.base_values_
+    np.testing.assert_allclose(explanation.values.sum(axis=1), total, atol=1e-6)
+    assert not explanation.values[::2, 1].any() and not explanation.values[::3, [0, 4]].any()
+    plain = clone(explainer).set_params(normalize=None).fit(X, classifier)
+    raw = plain.explain(X, target="all")
+    assert np.abs(raw.values.sum(axis=1) - total).max() > 1e-4
+    assert not raw.values[::2, 1].any()
+    assert raw.efficiency_gap is None
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_the_gap_is_what_was_missing_before_the_correction(kind, numbers, classifier):
+    explainer = quick(kind).fit(numbers[0], classifier)
+    X = numbers[0][:20]
+    corrected = explainer.explain(X, target=1)
+    explainer.normalize = None
+    raw = explainer.explain(X, target=1)
+    total = classifier.predict_proba(X)[:, 1] - explainer.base_values_[1]
+    np.testing.assert_allclose(corrected.efficiency_gap, total - raw.values.sum(axis=1), atol=1e-6)
+    np.testing.assert_allclose(
+        corrected.values - raw.values,
+        np.repeat(corrected.efficiency_gap[:, None] / 5, 5, 1),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_frames_with_text_and_gaps_work(kind, people, people_model):
+    explainer = quick(kind, groups={"pay and town": ["pay", "town"]}).fit(people, people_model)
+    explanation = explainer.explain(people[:9])
+    assert explanation.values.shape == (9, 4)
+    assert "pay and town" in explanation.feature_names
+    assert np.isfinite(explanation.values).all()
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_several_background_rows_are_averaged(kind, numbers, classifier):
+    X = numbers[0]
+    explainer = quick(kind, masker=TabularMasker(X[:3])).fit(X, classifier)
+    found = explainer.explain(X[:10], target=0)
+    base = classifier.predict_proba(X[:3]).mean(axis=0)[0]
+    np.testing.assert_allclose(found.base_values, base)
+    np.testing.assert_allclose(
+        found.values.sum(axis=1), classifier.predict_proba(X[:10])[:, 0] - base, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_saved_and_pickled_explainers_explain_alike(kind, numbers, classifier, tmp_path):
+    X = numbers[0]
+    explainer = quick(kind).fit(X, classifier)
+    expected = explainer.explain(X[:10], target="all").values
+    explainer.save(tmp_path / "saved")
+    loaded = fastexplain.load(tmp_path / "saved", model=classifier)
+    assert type(loaded) is kind
+    np.testing.assert_array_equal(loaded.explain(X[:10], target="all").values, expected)
+    assert getattr(loaded, "contrast_", None) == getattr(explainer, "contrast_", None)
+    # efficiency needs the model's own outputs, and that is said
+    alone = pickle.loads(pickle.dumps(explainer))
+    with pytest.raises(ValueError, match="No model is attached"):
+        alone.explain(X[:10], target=0)
+    alone.attach_model(classifier)
+    np.testing.assert_array_equal(alone.explain(X[:10], target="all").values, expected)
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_the_same_seed_gives_the_same_values(kind, numbers, classifier):
+    X = numbers[0]
+    state = torch.random.get_rng_state()
+    first, second = (quick(kind).fit(X, classifier) for _ in range(2))
+    other = quick(kind, random_state=1).fit(X, classifier)
+    values = [e.explain(X[:5], target=0).values for e in (first, second, other)]
+    np.testing.assert_array_equal(values[0], values[1])
+    assert np.abs(values[0] - values[2]).max() > 0
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+COMMON = {"n_blocks": 2, "hidden_dim": 8, "max_steps": 30, "batch_size": 32, "weight_decay": 1.0}
+OWN: dict[Any, dict[str, Any]] = {
+    FastSHAPExplainer: {"n_masks": 8, "n_queries": 5000},
+    SupervisedExplainer: {"n_labels": 50, "n_copies": 2, "n_queries": 3000},
+    CoRTXExplainer: {
+        "n_labels": 50,
+        "n_copies": 2,
+        "n_masks": 0,
+        "positives": "maximum",
+        "n_positives": 9,
+        "keep_probability": 0.8,
+        "temperature": 1.0,
+        "contrastive_steps": 2,
+        "contrastive_batch_size": 16,
+        "freeze_encoder": True,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [(kind, name, value) for kind in FAMILY for name, value in (COMMON | OWN[kind]).items()],
+)
+def test_every_parameter_changes_something(kind, name, value, numbers, classifier):
+    X = numbers[0]
+    usual, other = quick(kind).fit(X, classifier), quick(kind, **{name: value}).fit(X, classifier)
+    found, changed = (e.explain(X[:5], target=0).values for e in (usual, other))
+    assert np.abs(found - changed).max() > 1e-7
+
+
+@pytest.mark.parametrize("kind", LABELLED)
+def test_labels_that_are_passed_are_learned_from(kind, numbers, classifier):
+    X = numbers[0]
+    source = ExactExplainer("shapley").fit(X, classifier)
+    labels = np.full((200, 5, 3), np.nan)
+    labels[:80] = source.explain(X[:80], target="all").values
+    params = {"n_masks": 0, "contrastive_steps": 0} if kind is CoRTXExplainer else {}
+    explainer = quick(kind, **params).fit(X, classifier, labels=labels)
+    opposite = quick(kind, normalize=None, **params).fit(X, classifier, labels=-labels)
+    right = explainer.explain(X[:80], target=2).values.ravel()
+    wrong = opposite.explain(X[:80], target=2).values.ravel()
+    truth = labels[:80, :, 2].ravel()
+    assert np.corrcoef(right, truth)[0, 1] > 0.8
+    assert np.corrcoef(wrong, truth)[0, 1] < -0.5
+
+
+def test_labels_of_one_class_of_two_stand_for_both():
+    X, y = make_classification(120, 4, random_state=0)
+    model = LogisticRegression().fit(X, y)
+    both = ExactExplainer("shapley").fit(X, model).explain(X, target="all").values
+    values = [
+        quick(SupervisedExplainer).fit(X, model, labels=given).explain(X, target="all").values
+        for given in (both, both[:, :, 1])
+    ]
+    np.testing.assert_allclose(values[0], values[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((200, 5)), "labels must have shape"),
+        (np.zeros((10, 5, 3)), "labels must have shape"),
+        (np.full((200, 5, 3), np.nan), "no row without NaN"),
+        (np.full((200, 5, 3), np.inf), "must be finite"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused(labels, message, numbers, classifier):
+    with pytest.raises(ValueError, match=message):
+        quick(SupervisedExplainer).fit(numbers[0], classifier, labels=labels)
+
+
+def test_only_the_labels_that_were_asked_for_are_made(numbers, classifier):
+    asked = []
+    for n_labels in (20, 40):
+        explainer = quick(SupervisedExplainer, n_labels=n_labels, label_source="exact", n_copies=3)
+        explainer.fit(numbers[0], classifier)
+        asked.append(explainer.n_model_queries_)
+    # 32 coalitions for each label, held-out ones included, and one for a held-out row's own
+    assert 20 * 32 <= asked[1] - asked[0] <= 20 * 33
+    share = quick(SupervisedExplainer, label_fraction=0.2, label_source="exact", n_copies=3)
+    assert share.fit(numbers[0], classifier).n_model_queries_ == asked[1]
+
+
+@pytest.mark.parametrize("source", ["exact", "kernel", "permutation", KernelShapley(16)])
+def test_label_sources_are_interchangeable(source, numbers, classifier):
+    explainer = quick(SupervisedExplainer, label_source=source, n_labels=60)
+    values = explainer.fit(numbers[0], classifier).explain(numbers[0], target=0).values
+    truth = ExactExplainer("shapley").fit(numbers[0], classifier).explain(numbers[0], target=0)
+    assert np.corrcoef(values.ravel(), truth.values.ravel())[0, 1] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "message"),
+    [
+        (FastSHAPExplainer, {"normalize": "softmax"}, "normalize must be"),
+        (FastSHAPExplainer, {"n_masks": 0}, "n_masks must be"),
+        (SupervisedExplainer, {"label_source": "guess"}, "label_source must be"),
+        (SupervisedExplainer, {"label_fraction": 0.0}, "label_fraction must be"),
+        (SupervisedExplainer, {"label_fraction": 0.5, "n_labels": 5}, "not both"),
+        (SupervisedExplainer, {"n_labels": 0}, "n_labels must be"),
+        (SupervisedExplainer, {"n_copies": -1}, "n_copies must be"),
+        (CoRTXExplainer, {"positives": "none"}, "positives must be"),
+        (CoRTXExplainer, {"keep_probability": 1.0}, "keep_probability must be"),
+        (CoRTXExplainer, {"temperature": 0.0}, "temperature must be"),
+        (CoRTXExplainer, {"contrastive_steps": -1}, "contrastive_steps must be"),
+    ],
+)
+def test_bad_parameters_are_named(kind, params, message, numbers, classifier):
+    with pytest.raises(ValueError, match=message):
+        quick(kind, **params).fit(numbers[0], classifier)
+
+
+@pytest.mark.parametrize("which", ["compact", "maximum"])
+def test_the_positive_is_the_copy_that_moves_least_or_most(which):
+    rng = np.random.default_rng(0)
+    masks = rng.random((6, 5, 3)) < 0.5
+    answers, full = rng.normal(size=(6, 5, 2)), rng.normal(size=(6, 2))
+    found = choose_positive(masks, torch.from_numpy(answers), torch.from_numpy(full), which)
+    for b in range(6):
+        moved = [sum(abs(answers[b, i, k] - full[b, k]) for k in range(2)) for i in range(5)]
+        best = moved.index(min(moved) if which == "compact" else max(moved))
+        np.testing.assert_array_equal(found[b], masks[b, best])
+
+
+def test_contrast_tells_rows_apart_by_what_the_model_sees():
+    X, y = make_classification(600, 6, random_state=0)
+    model = LogisticRegression().fit(X, y)
+    drawn, learned = (
+        quick(CoRTXExplainer, contrastive_steps=steps, keep_probability=0.8, n_labels=40)
+        .fit(X, model)
+        .contrast_
+        for steps in (1, 150)
+    )
+    assert learned > drawn
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+@pytest.mark.parametrize("n_features", [1, 30])
+def test_one_feature_and_many(kind, n_features):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, n_features))
+    model = LinearRegression().fit(X, X[:, 0])
+    found = quick(kind).fit(X, model).explain(X[:10])
+    expected = model.predict(X[:10]) - model.predict(X.mean(axis=0, keepdims=True))
+    np.testing.assert_allclose(found.values.sum(axis=1), expected, atol=1e-5)
+    assert ExactShapley().enumerated == 2**20
