@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,12 @@ class CoRTXExplainer(LabelLearner):
         Lambda of Eq. 2.
     temperature : float, default=0.02
         Tau of Eq. 5.
-    contrastive_steps : int, default=1000
+    contrastive_steps : int, default=300
         Optimiser steps of the encoder; 0 leaves it as drawn (the supervised explainer).
     contrastive_batch_size : int, default=1024
         Rows that are told from each other.
+    contrastive_learning_rate : float, default=3e-4
+        Of the encoder. At the labels' rate the encoder ends where labels cannot move it well.
     freeze_encoder : bool, default=False
         Keep the encoder as the contrast left it, as the paper does, and tune the head alone.
     n_masks : int, default=32
@@ -142,8 +145,9 @@ class CoRTXExplainer(LabelLearner):
         n_positives: int = 30,
         keep_probability: float = 0.5,
         temperature: float = 0.02,
-        contrastive_steps: int = 1000,
+        contrastive_steps: int = 300,
         contrastive_batch_size: int = 1024,
+        contrastive_learning_rate: float = 3e-4,
         freeze_encoder: bool = False,
         n_masks: int = 32,
         label_source: Any = "auto",
@@ -179,6 +183,7 @@ class CoRTXExplainer(LabelLearner):
         self.temperature = temperature
         self.contrastive_steps = contrastive_steps
         self.contrastive_batch_size = contrastive_batch_size
+        self.contrastive_learning_rate = contrastive_learning_rate
         self.freeze_encoder = freeze_encoder
         self.n_masks = n_masks
         self.label_source = label_source
@@ -244,10 +249,10 @@ class CoRTXExplainer(LabelLearner):
         return self._collect(rows, make, started, None)
 
     def _contrast_settings(self, seed: int, started: float) -> TrainSettings:
-        settings = vars(self._settings(self.contrastive_steps, seed, started))
-        if self.max_time is not None:
-            settings = settings | {"deadline": started + 0.7 * float(self.max_time)}
-        return TrainSettings(**settings)
+        settings = self._settings(self.contrastive_steps, seed, started)
+        deadline = None if self.max_time is None else started + 0.7 * float(self.max_time)
+        rate = self.contrastive_learning_rate
+        return replace(settings, learning_rate=rate, deadline=deadline)
 
     def _pairs(self, rows: Table, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         """Anchors and their positives, ``_DRAWS`` of each row."""
@@ -292,6 +297,9 @@ class CoRTXExplainer(LabelLearner):
             raise ValueError(
                 f"keep_probability must be between 0 and 1, got {self.keep_probability!r}."
             )
+        rate = self.contrastive_learning_rate
+        if not is_number(rate) or not rate > 0:
+            raise ValueError(f"contrastive_learning_rate must be above 0, got {rate!r}.")
         if not is_number(self.temperature) or not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature!r}.")
 

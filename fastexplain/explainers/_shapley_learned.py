@@ -12,6 +12,7 @@ from fastexplain.attribution import kernel_coalitions
 from fastexplain.attribution._groups import active_groups, active_positions
 from fastexplain.explainers._learned import LearnedExplainer, baseline_name
 from fastexplain.labels import KernelShapley
+from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import ShapleyNetwork
 from fastexplain.networks._shapley import spread_gap
@@ -32,6 +33,21 @@ class ShapleyLearner(LearnedExplainer):
 
     _score_name = "share of the labels' squares that is explained"
     normalize: str | None
+
+    @property
+    def _pickles_model(self) -> bool:  # type: ignore[override]
+        """Values that add up need the model's outputs of the rows."""
+        return self.normalize == "additive"
+
+    def _need_model(self) -> MaskedModel:
+        if getattr(self, "_masked", None) is None and self.normalize == "additive":
+            raise ValueError(
+                "No model is attached (saved explainers hold none), and values that add up to "
+                "its outputs need them: attach it with load(path, model=...) or "
+                "attach_model(model), or take values that need not add up by "
+                "set_params(normalize=None)."
+            )
+        return super()._need_model()
 
     # -- explaining ------------------------------------------------------------------------
     def _asks_outputs(self, target: Any) -> bool:

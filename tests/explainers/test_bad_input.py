@@ -13,7 +13,14 @@ from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from fastexplain import ExactExplainer, FEXExplainer, RISEExplainer
+from fastexplain import (
+    CoRTXExplainer,
+    ExactExplainer,
+    FastSHAPExplainer,
+    FEXExplainer,
+    RISEExplainer,
+    SupervisedExplainer,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
 
@@ -28,19 +35,33 @@ def draw(n: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(n, width))
 
 
-@pytest.fixture(params=["FEX", "PPO", "exact", "RISE"])
+KINDS = [
+    FEXExplainer,
+    ExactExplainer,
+    RISEExplainer,
+    FastSHAPExplainer,
+    SupervisedExplainer,
+    CoRTXExplainer,
+]
+SMALL: dict[str, Any] = {"n_queries": 4000, "hidden_dim": 8, "n_blocks": 1, "max_steps": 5}
+
+
+@pytest.fixture(params=["FEX", "PPO", "exact", "RISE", "FastSHAP", "supervised", "CoRTX"])
 def explainer(request: Any, quick: Any) -> Any:
     made = {
         "FEX": quick,
         "PPO": lambda: quick(objective="ppo"),
         "exact": ExactExplainer,
         "RISE": lambda: RISEExplainer(20, random_state=0),
+        "FastSHAP": lambda: FastSHAPExplainer(**SMALL, random_state=0),
+        "supervised": lambda: SupervisedExplainer(**SMALL, random_state=0),
+        "CoRTX": lambda: CoRTXExplainer(**SMALL, contrastive_steps=2, random_state=0),
     }
     return made[request.param]()
 
 
 # -- unfitted --------------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", [FEXExplainer, ExactExplainer, RISEExplainer])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "call",
     [
@@ -163,7 +184,9 @@ def test_an_all_nan_column(explainer: Any) -> None:
     explanation = explainer.explain(X, 1)
     assert np.isfinite(explanation.values).all()
     if not isinstance(explainer, RISEExplainer):  # which does not know null players
-        np.testing.assert_allclose(explanation.values[:, 1], explanation.neutral_values)
+        # a Shapley value without effect is zero
+        neutral = explanation.neutral_values
+        np.testing.assert_allclose(explanation.values[:, 1], 0.0 if neutral is None else neutral)
 
 
 def test_an_all_missing_column_of_text(explainer: Any) -> None:

@@ -134,12 +134,16 @@ def test_saved_and_pickled_explainers_explain_alike(kind, numbers, classifier, t
     assert type(loaded) is kind
     np.testing.assert_array_equal(loaded.explain(X[:10], target="all").values, expected)
     assert getattr(loaded, "contrast_", None) == getattr(explainer, "contrast_", None)
+    pickled = pickle.loads(pickle.dumps(explainer))
+    np.testing.assert_array_equal(pickled.explain(X[:10], target="all").values, expected)
     # efficiency needs the model's own outputs, and that is said
-    alone = pickle.loads(pickle.dumps(explainer))
-    with pytest.raises(ValueError, match="No model is attached"):
+    alone = fastexplain.load(tmp_path / "saved")
+    with pytest.raises(ValueError, match="normalize=None"):
         alone.explain(X[:10], target=0)
-    alone.attach_model(classifier)
-    np.testing.assert_array_equal(alone.explain(X[:10], target="all").values, expected)
+    alone.set_params(normalize=None)
+    raw = alone.explain(X[:10], target="all").values
+    assert 0 < np.abs(raw - expected).max() < 0.5
+    assert pickle.loads(pickle.dumps(alone))._model is None
 
 
 @pytest.mark.parametrize("kind", FAMILY)
@@ -168,6 +172,7 @@ OWN: dict[Any, dict[str, Any]] = {
         "temperature": 1.0,
         "contrastive_steps": 2,
         "contrastive_batch_size": 16,
+        "contrastive_learning_rate": 1e-2,
         "freeze_encoder": True,
     },
 }
@@ -259,6 +264,7 @@ def test_label_sources_are_interchangeable(source, numbers, classifier):
         (CoRTXExplainer, {"keep_probability": 1.0}, "keep_probability must be"),
         (CoRTXExplainer, {"temperature": 0.0}, "temperature must be"),
         (CoRTXExplainer, {"contrastive_steps": -1}, "contrastive_steps must be"),
+        (CoRTXExplainer, {"contrastive_learning_rate": 0}, "contrastive_learning_rate must be"),
     ],
 )
 def test_bad_parameters_are_named(kind, params, message, numbers, classifier):

@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastexplain import ExactExplainer, FEXExplainer, RISEExplainer
+from fastexplain import (
+    CoRTXExplainer,
+    ExactExplainer,
+    FastSHAPExplainer,
+    FEXExplainer,
+    RISEExplainer,
+    SupervisedExplainer,
+)
 
 
 def toy_model(X: Any) -> np.ndarray:
@@ -41,8 +48,35 @@ class RISEOnToy(RISEExplainer):
         return super().fit(X, y if _is_model(y) else toy_model, model=model)
 
 
+class FastSHAPOnToy(FastSHAPExplainer):
+    def fit(self, X: Any, y: Any = None, *, model: Any = None) -> FastSHAPOnToy:
+        return super().fit(X, y if _is_model(y) else toy_model, model=model)
+
+
+class SupervisedOnToy(SupervisedExplainer):
+    def fit(
+        self, X: Any, y: Any = None, *, model: Any = None, labels: Any = None
+    ) -> SupervisedOnToy:
+        return super().fit(X, y if _is_model(y) else toy_model, model=model, labels=labels)
+
+
+class CoRTXOnToy(CoRTXExplainer):
+    def fit(self, X: Any, y: Any = None, *, model: Any = None, labels: Any = None) -> CoRTXOnToy:
+        return super().fit(X, y if _is_model(y) else toy_model, model=model, labels=labels)
+
+
+SMALL: dict[str, Any] = {
+    "n_queries": 2000,
+    "hidden_dim": 8,
+    "n_blocks": 1,
+    "max_steps": 10,
+    "random_state": 0,
+}
 ESTIMATORS = [
     FEXOnToy(n_queries=2000, n_masks=16, hidden_dim=8, n_blocks=1, max_steps=10, random_state=0),
+    FastSHAPOnToy(**SMALL),
+    SupervisedOnToy(**SMALL),
+    CoRTXOnToy(**SMALL, contrastive_steps=2, n_positives=3),
     ExactOnToy(),
     RISEOnToy(n_masks=20, random_state=0),
 ]
