@@ -22,7 +22,7 @@ __all__ = ["CoRTXExplainer", "choose_positive"]
 
 _POSITIVES = ("compact", "random", "maximum")
 # positives of each row, drawn once
-_DRAWS = 4
+_DRAWS = 1
 
 
 class CoRTXExplainer(LabelLearner):

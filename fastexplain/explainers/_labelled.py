@@ -30,6 +30,9 @@ _MOST_COPIES = 60
 # coalitions of a row, where the source is left to the explainer
 _FEWEST, _MOST = 128, 4096
 _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
+# times that coalitions without labels are seen at most: what is particular to a draw of few is
+# learned by heart in more, and harms what the labels teach
+_PASSES = 20
 #: stands for a label's unknown error, so that tensors hold no NaN
 _UNKNOWN = -1.0
 
@@ -93,7 +96,9 @@ class LabelLearner(ShapleyLearner):
         loss = _LabelsAndCoalitions(self, module.scale, free is not None)
         experience: Any = TargetPool(pool, self.batch_size, seed)
         if free is not None:
-            experience = PoolPair(experience, TargetPool(free, self.batch_size, seed))
+            n_free = len(free["x"])
+            size = int(np.clip(_PASSES * n_free / self.max_steps, 1, self.batch_size))
+            experience = PoolPair(experience, TargetPool(free, size, seed))
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)
         self._finish(module, fitted)
 
@@ -279,7 +284,7 @@ class _LabelsAndCoalitions:
         n = len(batch["x"])
         fit, parts = self._labels(values[:n], batch)
         rest, more = coalition_loss(values[n:], free["masks"], free["gains"], self.scale)
-        return fit + rest, parts | more
+        return fit + (len(values) - n) / n * rest, parts | more
 
     def _labels(self, values: torch.Tensor, batch: dict[str, torch.Tensor]) -> Any:
         return label_loss(values, batch["labels"], batch["variance"], self.scale, batch["null"])

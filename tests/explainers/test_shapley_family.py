@@ -170,7 +170,7 @@ OWN: dict[Any, dict[str, Any]] = {
         "n_positives": 9,
         "keep_probability": 0.8,
         "temperature": 1.0,
-        "contrastive_steps": 2,
+        "contrastive_steps": 40,
         "contrastive_batch_size": 16,
         "contrastive_learning_rate": 1e-2,
         "freeze_encoder": True,
