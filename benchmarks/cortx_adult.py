@@ -34,9 +34,9 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {
     "supervised 1%": (SupervisedExplainer, {"label_fraction": 0.01}),
     "supervised 5%": (SupervisedExplainer, {"label_fraction": 0.05}),
     "supervised 25%": (SupervisedExplainer, {"label_fraction": 0.25}),
-    "cortx 1%": (CoRTXExplainer, {"label_fraction": 0.01, "n_queries": 5_000_000}),
-    "cortx 5%": (CoRTXExplainer, {"label_fraction": 0.05, "n_queries": 6_000_000}),
-    "cortx 25%": (CoRTXExplainer, {"label_fraction": 0.25, "n_queries": 9_000_000}),
+    "cortx 1%": (CoRTXExplainer, {"label_fraction": 0.01}),
+    "cortx 5%": (CoRTXExplainer, {"label_fraction": 0.05}),
+    "cortx 25%": (CoRTXExplainer, {"label_fraction": 0.25}),
     "cortx 5% as printed": (CoRTXExplainer, {"label_fraction": 0.05, "n_masks": 0, "n_copies": 0}),
     "cortx 5% random": (
         CoRTXExplainer,

@@ -20,6 +20,8 @@ __all__ = ["load", "save_state"]
 
 _FORMAT = 1
 _KNOWN = ("CoRTXExplainer", "FEXExplainer", "FastSHAPExplainer", "SupervisedExplainer")
+# label sources that a folder may name
+_SOURCES = ("ExactShapley", "KernelShapley", "PermutationShapley")
 _SECTIONS = {
     "params": dict,
     "masker": dict,
@@ -207,6 +209,9 @@ def encode_value(value: Any) -> Any:
         return {"__float__": value.hex()}
     if value is None or isinstance(value, bool | int | str):
         return value
+    if type(value).__name__ in _SOURCES and hasattr(value, "get_params"):
+        params = {k: encode_value(v) for k, v in value.get_params().items()}
+        return {"__source__": [type(value).__name__, params]}
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return {"__unsaved__": repr(value)[:200]}
@@ -224,6 +229,11 @@ def decode_value(value: Any) -> Any:
         return tuple(decode_value(v) for v in value["__tuple__"])
     if "__map__" in value:
         return {decode_value(k): decode_value(v) for k, v in value["__map__"]}
+    if "__source__" in value and value["__source__"][0] in _SOURCES:
+        from fastexplain import labels
+
+        name, params = value["__source__"]
+        return getattr(labels, name)(**{k: decode_value(v) for k, v in params.items()})
     if "__table__" in value:
         return decode_table(value["__table__"]).native
     warnings.warn(f"A parameter could not be saved and is None now: {value}", stacklevel=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,9 @@ __all__ = ["CoRTXExplainer", "choose_positive"]
 _POSITIVES = ("compact", "random", "maximum")
 # positives of each row, drawn once
 _DRAWS = 1
+# of the query budget, for positives and for coalitions of rows without labels
+_POSITIVE_SHARE, _COALITION_SHARE = 0.2, 0.5
+_FEWEST_PAIRS = 64
 
 
 class CoRTXExplainer(LabelLearner):
@@ -55,8 +59,8 @@ class CoRTXExplainer(LabelLearner):
         Keep the encoder as the contrast left it, as the paper does, and tune the head alone.
     n_masks : int, default=32
         Coalitions of each row, labelled or not, whose answers train the network beside the
-        labels, by FastSHAP's loss; as many rows as ``n_queries`` buys. 0 is the paper's
-        method, which learns from the labels alone.
+        labels, by FastSHAP's loss; as many rows as half of ``n_queries`` buys. 0 is the
+        paper's method, which learns from the labels alone.
     label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
         Where labels come from; see ``SupervisedExplainer``.
     label_fraction : float, optional
@@ -76,10 +80,11 @@ class CoRTXExplainer(LabelLearner):
         What the model's outputs are, where it cannot be told.
     normalize : {"additive"} or None, default="additive"
         Spread what a row's values lack to v(all) - v(none) evenly over its features, in
-        training and in ``explain``, which then asks the model once a row.
+        training and in ``explain``, which then asks the model once a row; or leave them as
+        they are.
     n_queries : int, default=8_000_000
-        About as many rows the model is asked for in ``fit`` where the number of labels is
-        left open.
+        About as many rows the model is asked for in ``fit``: a fifth at most for positives,
+        half for coalitions, the rest for labels where their number is left open.
     hidden_dim, n_blocks : int, default=256 and 3
         Width of the residual network and number of its blocks.
     max_steps, batch_size : int, default=6000 and 256
@@ -213,13 +218,19 @@ class CoRTXExplainer(LabelLearner):
         self.verbose = verbose
         self.random_state = random_state
 
+    _label_share = 0.3
+
     def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
         """Learn the encoder by contrast, without labels."""
         if self.contrastive_steps:
             train, held = self._split(table, seed)
             rng = np.random.default_rng([seed, 8])
-            pairs = self._pairs(table.take(train), rng)
-            test = self._pairs(table.take(held), rng)
+            background = len(self.masker_.background_)
+            room = _POSITIVE_SHARE * self.n_queries / (_DRAWS * self.n_positives * background)
+            learn = table.take(train[: max(_FEWEST_PAIRS, int(room))])
+            deadline = None if self.max_time is None else started + 0.6 * float(self.max_time)
+            test = self._pairs(table.take(held[: max(_FEWEST_PAIRS, int(0.1 * room))]), rng)
+            pairs = self._pairs(learn, rng, deadline)
             encoder = _Encoder(module.body)
             loss = _Contrast(self.temperature)
 
@@ -229,6 +240,9 @@ class CoRTXExplainer(LabelLearner):
             settings = self._contrast_settings(seed, started)
             experience = TargetPool(pairs, self.contrastive_batch_size, seed)
             fitted = Trainer(encoder, loss, experience, validate, settings).run()
+            if fitted.stopped_by == "interrupt":
+                # labels are in the checkpoint by now; what is left would take long
+                raise KeyboardInterrupt
             self.contrast_ = fitted.best_score
         if self.freeze_encoder:
             for name, parameter in module.body.named_parameters():
@@ -240,7 +254,10 @@ class CoRTXExplainer(LabelLearner):
         if not self.n_masks:
             return None
         n_masks = self.n_masks + self.n_masks % 2
-        rows = self._training_rows(table, np.random.default_rng([seed, 9]), n_masks)
+        rng = np.random.default_rng([seed, 9])
+        # a share of its own, whatever labels cost: a run that is taken up has the same
+        budget = _COALITION_SHARE * self.n_queries
+        rows = self._training_rows(table, rng, n_masks + 1, budget, enumerates=False)
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
             return self._coalitions(part, n_masks, np.random.default_rng([seed, 10, chunk]))
@@ -254,16 +271,19 @@ class CoRTXExplainer(LabelLearner):
         rate = self.contrastive_learning_rate
         return replace(settings, learning_rate=rate, deadline=deadline)
 
-    def _pairs(self, rows: Table, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        """Anchors and their positives, ``_DRAWS`` of each row."""
-        n, n_players = len(rows), self.masker_.n_players
+    def _pairs(
+        self, rows: Table, rng: np.random.Generator, deadline: float | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Anchors and their positives, ``_DRAWS`` of each row; fewer rows if time runs out."""
+        n_players = self.masker_.n_players
         m = 1 if self.positives == "random" else self.n_positives
-        chosen = []
+        parts: list[dict[str, torch.Tensor]] = []
         step = max(1, self._masked.chunk_rows(rows.n_columns) // m)
-        for _ in range(_DRAWS):
-            parts = []
-            for start in range(0, n, step):
-                part = rows.take(slice(start, start + step))
+        for start in range(0, len(rows), step):
+            if parts and deadline is not None and time.monotonic() > deadline:
+                break
+            part = rows.take(slice(start, start + step))
+            for _ in range(_DRAWS):
                 masks = rng.random((len(part), m, n_players)) < self.keep_probability
                 if m > 1:
                     answers = self._masked.values(part, masks)
@@ -273,13 +293,9 @@ class CoRTXExplainer(LabelLearner):
                 # of several background rows, the first stands for what is removed
                 made = self.masker_.source(part).masked(cells, slice(0, len(part)))
                 copies = Table(made).take(slice(None, None, len(self.masker_.background_)))
-                parts.append(self._encode(copies))
-            chosen.append({k: torch.cat([p[k] for p in parts]) for k in parts[0]})
-        anchors = self._encode(rows)
-        pairs = {k: v.repeat(_DRAWS, 1) for k, v in anchors.items()}
-        for name in anchors:
-            pairs[f"positive_{name}"] = torch.cat([draw[name] for draw in chosen])
-        return pairs
+                positive = {f"positive_{k}": v for k, v in self._encode(copies).items()}
+                parts.append(self._encode(part) | positive)
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _measured(self) -> dict[str, float]:
         return {"contrast_": self.contrast_} if hasattr(self, "contrast_") else {}
@@ -353,9 +369,7 @@ class _Contrast:
 def _share_told(module: nn.Module, pairs: dict[str, torch.Tensor]) -> float:
     """Share of rows whose positive is nearer than any other row."""
     device = next(module.parameters()).device
-    # each row once: its other draws would be told from themselves
-    n = len(pairs["x"]) // _DRAWS
-    first = {name: tensor[:n].to(device) for name, tensor in pairs.items()}
+    first = {name: tensor.to(device) for name, tensor in pairs.items()}
     with torch.inference_mode():
         anchors = nn.functional.normalize(module(first["x"], first["null"]).float(), dim=1)
         positives = module(first["positive_x"], first["positive_null"]).float()

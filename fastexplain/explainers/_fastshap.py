@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastexplain.explainers._shapley_learned import ShapleyLearner
+from fastexplain.explainers._shapley_learned import GAP_WEIGHT, ShapleyLearner, usual_size
 from fastexplain.maskers import TabularMasker
 from fastexplain.objectives import coalition_loss
 from fastexplain.tables import Table
@@ -34,8 +34,8 @@ class FastSHAPExplainer(ShapleyLearner):
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told.
     normalize : {"additive"} or None, default="additive"
-        Spread what a row's values lack to v(all) - v(none) evenly over its features, in
-        training and in ``explain``, which then asks the model once a row.
+        Spread what a row's values lack to v(all) - v(none) evenly over its features, for which
+        ``explain`` asks the model once a row; or leave them as they are.
     n_queries : int, default=8_000_000
         About as many rows the model is asked for in ``fit``.
     n_masks : int, default=32
@@ -161,7 +161,9 @@ class FastSHAPExplainer(ShapleyLearner):
         checkpoint = self._make_checkpoint(table, seed)
         validate = self._validator(table.take(held), seed)
         n_masks = self.n_masks + self.n_masks % 2
-        rows = self._training_rows(table.take(train), np.random.default_rng([seed, 3]), n_masks)
+        cost = n_masks + 1
+        rng = np.random.default_rng([seed, 3])
+        rows = self._training_rows(table.take(train), rng, cost, enumerates=False)
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
             return self._coalitions(part, n_masks, np.random.default_rng([seed, 4, chunk]))
@@ -172,8 +174,9 @@ class FastSHAPExplainer(ShapleyLearner):
         module = self._fresh_network(seed, (share**2).mean(dim=(0, 2)).sqrt())
 
         def loss(network: Any, batch: dict[str, torch.Tensor]) -> Any:
-            values = self._efficient(network, batch)
-            return coalition_loss(values, batch["masks"], batch["gains"], module.scale)
+            _, values, gap = self._efficient(network, batch)
+            fit, parts = coalition_loss(values, batch["masks"], batch["gains"], usual_size(module))
+            return fit + GAP_WEIGHT * gap, parts
 
         experience = TargetPool(pool, self.batch_size, seed)
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)

@@ -9,7 +9,12 @@ import numpy as np
 import torch
 
 from fastexplain.attribution._targets import masks_needed
-from fastexplain.explainers._shapley_learned import ShapleyLearner, typical_size
+from fastexplain.explainers._shapley_learned import (
+    GAP_WEIGHT,
+    ShapleyLearner,
+    typical_size,
+    usual_size,
+)
 from fastexplain.labels import (
     ExactShapley,
     KernelShapley,
@@ -40,6 +45,8 @@ _UNKNOWN = -1.0
 class LabelLearner(ShapleyLearner):
     """Base of explainers that learn from Shapley labels of some rows."""
 
+    #: of the query budget, where the number of labels is left open
+    _label_share = 0.85
     label_source: Any
     label_fraction: float | None
     n_labels: int | None
@@ -92,8 +99,10 @@ class LabelLearner(ShapleyLearner):
         module = self._fresh_network(seed, typical_size(pool["labels"], pool["null"]))
         self._prepare(module, table, seed, started)
 
-        free = self._unlabelled(table, seed, started)
-        loss = _LabelsAndCoalitions(self, module.scale, free is not None)
+        # held-out rows are held out of this, too
+        rest = np.setdiff1d(np.arange(len(table)), held)
+        free = self._unlabelled(table.take(rest if len(rest) else held), seed, started)
+        loss = _LabelsAndCoalitions(self, module, free is not None)
         experience: Any = TargetPool(pool, self.batch_size, seed)
         if free is not None:
             n_free = len(free["x"])
@@ -176,11 +185,17 @@ class LabelLearner(ShapleyLearner):
             validate = self._validate_on(inputs, truth, self._totals(some.full))
         else:
             validate = self._validator(table.take(held), seed)
-            rows = self._training_rows(rows, np.random.default_rng([seed, 3]), source.enumerated)
+            rows = self._training_rows(
+                rows,
+                np.random.default_rng([seed, 3]),
+                source.most_queries,
+                self._label_share * self.n_queries,
+            )
         copies = self.n_copies
         if copies is None:
             copies = int(np.clip(_COPIED_ROWS // max(len(rows), 1), 1, _MOST_COPIES))
-        if len(self.masker_.background_) > 1:
+        few = (~null).sum(axis=1) <= MAX_COPIED
+        if len(self.masker_.background_) > 1 or not few.any():
             copies = 0
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
@@ -200,7 +215,7 @@ class LabelLearner(ShapleyLearner):
         size = _MOST
         if not self._limited():
             fewest = max(_FEWEST, 4 * null.shape[1])
-            affordable = self.n_queries / max(len(null), 1)
+            affordable = self.n_queries / max(len(null), 1) / len(self.masker_.background_)
             while size > fewest and masks_needed(null, size).mean() > 2 * affordable:
                 size //= 2
         return KernelShapley(size)
@@ -269,22 +284,31 @@ class LabelLearner(ShapleyLearner):
 class _LabelsAndCoalitions:
     """The labels' loss on a batch, and the coalitions' of rows without labels."""
 
-    def __init__(self, explainer: LabelLearner, scale: torch.Tensor, both: bool) -> None:
+    def __init__(self, explainer: LabelLearner, module: Any, both: bool) -> None:
         self.explainer = explainer
-        self.scale = scale
+        # asked for its scale only now and then: it may have moved to another device
+        self.module = module
         self.both = both
 
     def __call__(self, network: Any, batch: dict[str, torch.Tensor]) -> Any:
         if not self.both:
-            return self._labels(self.explainer._efficient(network, batch), batch)
+            values, spread, gap = self.explainer._efficient(network, batch)
+            fit, parts = self._labels(values, spread, batch)
+            return fit + GAP_WEIGHT * gap, parts
         free = {k.removeprefix("free_"): v for k, v in batch.items() if k.startswith("free_")}
         # one pass over both: a wrapped network may be called once a step
         joined = {k: torch.cat([batch[k], free[k]]) for k in ("x", "null", "total")}
-        values = self.explainer._efficient(network, joined)
+        values, spread, gap = self.explainer._efficient(network, joined)
         n = len(batch["x"])
-        fit, parts = self._labels(values[:n], batch)
-        rest, more = coalition_loss(values[n:], free["masks"], free["gains"], self.scale)
-        return fit + (len(values) - n) / n * rest, parts | more
+        fit, parts = self._labels(values[:n], spread[:n], batch)
+        scale = usual_size(self.module)
+        rest, more = coalition_loss(spread[n:], free["masks"], free["gains"], scale)
+        weight = (len(values) - n) / n
+        return fit + weight * rest + GAP_WEIGHT * (1 + weight) * gap, parts | more
 
-    def _labels(self, values: torch.Tensor, batch: dict[str, torch.Tensor]) -> Any:
-        return label_loss(values, batch["labels"], batch["variance"], self.scale, batch["null"])
+    def _labels(
+        self, values: torch.Tensor, spread: torch.Tensor, batch: dict[str, torch.Tensor]
+    ) -> Any:
+        given = spread if self.explainer.normalize == "additive" else values
+        scale = usual_size(self.module)
+        return label_loss(given, batch["labels"], batch["variance"], scale, batch["null"])

@@ -47,6 +47,7 @@ __all__ = ["LearnedExplainer", "baseline_name", "is_number"]
 
 _EXPLAIN_ROWS = 8192
 _POOL_BYTES = 2**30
+_FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
 #: quantiles of one column, and of n together: ``_EDGES * sqrt(n)``, up to a most
@@ -173,15 +174,29 @@ class LearnedExplainer(BaseExplainer):
         null = self._null_players(table, x)
         return {"x": torch.from_numpy(x), "null": torch.from_numpy(null)}
 
-    def _training_rows(self, rows: Table, rng: np.random.Generator, n_masks: int) -> Table:
-        """As many rows as the query budget buys: real ones first, then mixed ones."""
-        sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
-        null = self._null_players(sample, self._encoder.transform(sample))
-        per_row = masks_needed(null, n_masks).mean()
+    def _training_rows(
+        self,
+        rows: Table,
+        rng: np.random.Generator,
+        n_masks: int,
+        budget: float | None = None,
+        enumerates: bool = True,
+    ) -> Table:
+        """As many rows as the query budget buys: real ones first, then mixed ones.
+
+        ``budget`` is what is left of ``n_queries`` by default. A row takes ``n_masks`` queries,
+        or, where it is enumerated, as many as it has coalitions.
+        """
+        per_row = float(n_masks)
+        if enumerates:
+            sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
+            null = self._null_players(sample, self._encoder.transform(sample))
+            per_row = masks_needed(null, n_masks).mean()
         per_row = max(1.0, per_row * len(self.masker_.background_))
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
-        left = self.n_queries - self._masked.n_queries
-        wanted = int(max(left / per_row, 1))
+        left = self.n_queries - self._masked.n_queries if budget is None else budget
+        # a network learns nothing from a row or two, whatever was spent before
+        wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
         wanted = min(wanted, max(1, _POOL_BYTES // (4 * n_players * (n_out + 2))))
         if wanted <= len(rows):
             return rows.take(rng.permutation(len(rows))[:wanted])

@@ -10,6 +10,7 @@ from torch import nn
 
 from fastexplain.attribution import kernel_coalitions
 from fastexplain.attribution._groups import active_groups, active_positions
+from fastexplain.attribution._targets import masks_needed
 from fastexplain.explainers._learned import LearnedExplainer, baseline_name
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
@@ -25,6 +26,8 @@ _EXPLAIN_ROWS = 8192
 # coalitions of a held-out row, and of a row to score: rows with fewer are enumerated
 _VALIDATION_QUERIES = 1024
 _SCORE_QUERIES = 4096
+#: of the efficiency gap in the loss, beside values that are corrected for it
+GAP_WEIGHT = 0.1
 _NORMALIZATIONS = ("additive", None)
 
 
@@ -116,9 +119,20 @@ class ShapleyLearner(LearnedExplainer):
     def _validator(self, table: Table, seed: int) -> Any:
         """Share of the held-out labels' squares that is explained, over all outputs."""
         rng = np.random.default_rng([seed, 2])
-        found = KernelShapley(_VALIDATION_QUERIES).labels(self._masked, table, rng)
+        size, table = self._affordable(table)
+        found = KernelShapley(size).labels(self._masked, table, rng)
         labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
         return self._validate_on(self._encode(table), labels, self._totals(found.full))
+
+    def _affordable(self, table: Table) -> tuple[int, Table]:
+        """Coalitions a row, and rows, of a tenth of the budget at most."""
+        null = self._encode(table)["null"].numpy()
+        room = 0.1 * self.n_queries / len(self.masker_.background_)
+        size = _VALIDATION_QUERIES
+        while size > 64 and masks_needed(null, size).sum() > room:
+            size //= 2
+        n = int(max(16, room / masks_needed(null, size).mean()))
+        return size, table.take(slice(0, n))
 
     def _validate_on(
         self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, total: torch.Tensor
@@ -180,15 +194,22 @@ class ShapleyLearner(LearnedExplainer):
         """The network with weights of its own and the labels' scale."""
         module: Any = self._build_network()
         module.body.reset(torch.Generator().manual_seed(seed))
-        module.scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+        # an output that never moves has the scale 0, and values of exactly 0
+        module.scale.copy_(scale)
         return module
 
-    def _efficient(self, module: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """A batch's values as they will be given, normalised where they will be."""
+    def _efficient(
+        self, module: Any, batch: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A batch's values as they are, as they add up, and what the gap between costs.
+
+        Values that are corrected alone would leave a row's common shift to chance, and the
+        gap would tell nothing; coalitions tell of values that add up only.
+        """
         values = module(batch["x"], batch["null"])
-        if self.normalize != "additive":
-            return values
-        return spread_gap(values, batch["total"], batch["null"])[0]
+        spread, gap = spread_gap(values, batch["total"], batch["null"])
+        count = (~batch["null"]).sum(dim=1, keepdim=True).clamp(min=1)
+        return values, spread, ((gap / count / usual_size(module)) ** 2).mean()
 
     def _validate_parameters(self) -> None:
         if self.normalize not in _NORMALIZATIONS:
@@ -203,3 +224,8 @@ def typical_size(labels: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
     """Root mean square of the active players' labels (n, K, N), for each output."""
     active = (~null)[:, None].to(labels.dtype)
     return ((labels**2 * active).sum(dim=(0, 2)) / active.sum().clamp(min=1.0)).sqrt()
+
+
+def usual_size(module: Any) -> torch.Tensor:
+    """The usual size of a network's values for each output; 1 for those that never move."""
+    return torch.where(module.scale > 0, module.scale, torch.ones_like(module.scale))

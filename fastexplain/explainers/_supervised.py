@@ -41,7 +41,8 @@ class SupervisedExplainer(LabelLearner):
         What the model's outputs are, where it cannot be told.
     normalize : {"additive"} or None, default="additive"
         Spread what a row's values lack to v(all) - v(none) evenly over its features, in
-        training and in ``explain``, which then asks the model once a row.
+        training and in ``explain``, which then asks the model once a row; or leave them as
+        they are.
     n_queries : int, default=8_000_000
         About as many rows the model is asked for in ``fit`` where the number of labels is
         left open; real rows come first, then rows that mix the values of two.

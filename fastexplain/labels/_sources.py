@@ -68,6 +68,11 @@ class LabelSource(BaseEstimator):
         """Most coalitions of a row that are all asked, so that its labels are exact."""
         return 0
 
+    @property
+    def most_queries(self) -> int:
+        """Most queries that a row takes, as far as that is known beforehand."""
+        return 2**MAX_ACTIVE
+
     def labels(
         self,
         masked: MaskedModel,
@@ -144,6 +149,11 @@ class _SampledShapley(LabelSource):
     def enumerated(self) -> int:
         """As many as would be drawn."""
         return int(self.n_queries)
+
+    @property
+    def most_queries(self) -> int:
+        """As many as are drawn; all that may be, where a standard error is asked for."""
+        return int(self.n_queries if self.standard_error is None else self.max_queries)
 
     def _design(self, n_active: int, size: int, rng: np.random.Generator) -> ShapleyDesign:
         raise NotImplementedError

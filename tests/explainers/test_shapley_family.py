@@ -306,3 +306,131 @@ def test_one_feature_and_many(kind, n_features):
     expected = model.predict(X[:10]) - model.predict(X.mean(axis=0, keepdims=True))
     np.testing.assert_allclose(found.values.sum(axis=1), expected, atol=1e-5)
     assert ExactShapley().enumerated == 2**20
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_values_that_need_not_add_up_are_shapley_values_all_the_same(kind):
+    X = np.random.default_rng(0).normal(size=(400, 2))
+    params = {"baseline": "zero", "output": "regression", "n_queries": 60_000, "max_steps": 600}
+    explainer = quick(kind, normalize=None, hidden_dim=64, **params)
+    explainer.fit(X, lambda x: x[:, 0] * x[:, 1])
+    found, truth = explainer.explain(X[:80]).values, 0.5 * X[:80].prod(axis=1)[:, None]
+    assert 1 - ((found - truth) ** 2).sum() / (2 * truth**2).sum() > 0.8
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_a_gap_is_small_where_the_network_is_good(kind):
+    X, y = make_friedman1(400, 5, random_state=0)
+    model = LinearRegression().fit(X, y)
+    explainer = quick(kind, n_queries=60_000, max_steps=500).fit(X, model)
+    explanation = explainer.explain(X)
+    size = np.sqrt((explanation.values**2).mean())
+    assert np.sqrt((explanation.efficiency_gap**2).mean()) < 0.5 * size
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+@pytest.mark.parametrize("baseline", ["mean", "marginal"])
+def test_a_small_budget_buys_more_than_a_row(kind, baseline):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 9))
+    model = LinearRegression().fit(X, X[:, :3].sum(axis=1))
+    explainer = quick(kind, n_queries=50_000, baseline=baseline, max_steps=300).fit(X, model)
+    assert explainer.best_score_ > 0.5
+    # the floor of every stage together: rows of pool, validation and pairs times background
+    assert explainer.n_model_queries_ < 50_000 * 8
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_an_output_that_never_moves_has_no_values(kind):
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    explainer = quick(kind, output="regression")
+    explainer.fit(X, lambda x: np.stack([np.ones(len(x)), x[:, 0]], axis=1))
+    values = explainer.explain(X, target="all").values
+    assert np.abs(values[:, :, 0]).max() < 1e-12 < np.abs(values[:, :, 1]).max()
+
+
+def test_held_out_rows_do_not_train_by_their_coalitions(numbers, classifier):
+    seen: list[np.ndarray] = []
+
+    class Watched(CoRTXExplainer):
+        def _unlabelled(self, table: Any, seed: int, started: float) -> Any:
+            seen.append(np.asarray(table.native))
+            return super()._unlabelled(table, seed, started)
+
+        def _validate_on(self, inputs: Any, labels: Any, total: Any) -> Any:
+            seen.append(labels.numpy())
+            return super()._validate_on(inputs, labels, total)
+
+    quick(Watched, n_labels=50).fit(numbers[0], classifier)
+    labels, rows = seen
+    assert len(rows) == 200 - len(labels) and len(labels) == 5
+
+
+def test_an_interrupt_of_the_contrast_ends_fit(numbers, classifier, monkeypatch):
+    from fastexplain.explainers import _cortx
+
+    def interrupt(*given: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_cortx, "info_nce_loss", interrupt)
+    explainer = quick(CoRTXExplainer)
+    with pytest.warns(UserWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
+        explainer.fit(numbers[0], classifier)
+    assert not hasattr(explainer, "base_values_")
+
+
+def test_a_label_source_is_saved(numbers, classifier, tmp_path):
+    source = KernelShapley(24, standard_error=0.1)
+    explainer = quick(SupervisedExplainer, label_source=source).fit(numbers[0], classifier)
+    explainer.save(tmp_path / "saved")
+    loaded = fastexplain.load(tmp_path / "saved", model=classifier)
+    assert loaded.label_source.get_params() == source.get_params()
+    loaded.fit(numbers[0], classifier)
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_a_run_is_taken_up_where_it_was_left(kind, numbers, classifier, tmp_path, monkeypatch):
+    from fastexplain.explainers import _shapley_learned
+
+    X = numbers[0]
+    whole = quick(kind).fit(X, classifier).explain(X[:5], target=0).values
+    original = _shapley_learned.spread_gap
+    left = [25]
+
+    def stop(*given: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(_shapley_learned, "spread_gap", stop)
+    resumed = quick(kind, checkpoint=tmp_path / "run")
+    with pytest.warns(UserWarning, match="interrupted"):
+        resumed.fit(X, classifier)
+    assert resumed.stopped_by_ == "interrupt"
+    monkeypatch.setattr(_shapley_learned, "spread_gap", original)
+    resumed.fit(X, classifier)
+    np.testing.assert_allclose(resumed.explain(X[:5], target=0).values, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_networks_train_on_another_device_than_they_were_made_on(kind, numbers, classifier):
+    # the loss must read the scale from the network, not keep the buffer of before it moved
+    explainer = quick(kind)
+    explainer.fit(numbers[0], classifier)
+    module = explainer._network
+    before = module.scale
+    module.to(torch.float64)
+    assert module.scale is not before
+    if kind is not FastSHAPExplainer:
+        from fastexplain.explainers._labelled import _LabelsAndCoalitions
+
+        loss = _LabelsAndCoalitions(explainer, module, False)
+        assert not any(isinstance(v, torch.Tensor) for v in vars(loss).values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("kind", FAMILY)
+def test_cuda(kind, numbers, classifier):
+    explainer = quick(kind, device="cuda").fit(numbers[0], classifier)
+    assert np.isfinite(explainer.explain(numbers[0][:5], target=0).values).all()
