@@ -19,9 +19,9 @@ class SupervisedExplainer(LabelLearner):
     Parameters
     ----------
     label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
-        Where labels come from, see ``fastexplain.labels``. ``"auto"`` enumerates rows with up
-        to 12 features off the baseline, and samples the others by ``KernelShapley``, with as
-        many coalitions as the budget allows.
+        Where labels come from, see ``fastexplain.labels``. ``"auto"`` is ``KernelShapley``
+        with 4,096 coalitions, so that rows with up to 12 features off the baseline are
+        enumerated; with fewer, 128 at least, where the budget would buy few rows otherwise.
     label_fraction : float, optional
         Share of the rows that is labelled, held-out ones included; every label comes from
         these. Default: as many rows as ``n_queries`` buys.
