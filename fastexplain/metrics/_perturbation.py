@@ -63,21 +63,8 @@ def perturbation_auc(
     """
     if kind not in ("accuracy", "probability"):
         raise ValueError(f"kind must be 'accuracy' or 'probability', got {kind!r}.")
-    table = X if isinstance(X, Table) else as_table(X)
-    values, target = np.asarray(values, float), np.asarray(target)
-    n, n_players = len(table), masked.masker.n_players
-    if values.shape != (n, n_players) or target.shape != (n,):
-        raise ValueError(
-            f"values of shape {values.shape} and target of shape {target.shape} do not fit "
-            f"{n} rows of {n_players} features."
-        )
-    if not np.isfinite(values).all():
-        raise ValueError("values hold NaN or infinity, which have no place in a ranking.")
-    n_outputs = masked.predictor.n_outputs
-    if n and (target.min() < 0 or target.max() >= n_outputs):
-        raise ValueError(f"target must be positions of the model's {n_outputs} outputs.")
-    if n == 0:
-        raise ValueError("There are no rows to perturb.")
+    table, values, target = check_attributions(masked, X, values, target)
+    n, n_players = values.shape
     # position of each feature in the order of removal, most important first
     place = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
     steps = np.arange(n_players + 1)[:, None]
@@ -98,3 +85,25 @@ def perturbation_auc(
         curves.append(total / n)
     areas = [float(np.trapezoid(curve, dx=1.0 / n_players)) for curve in curves]
     return PerturbationAUC(areas[0], areas[1], curves[0], curves[1])
+
+
+def check_attributions(
+    masked: MaskedModel, X: Any, values: Any, target: Any
+) -> tuple[Table, np.ndarray, np.ndarray]:
+    """Rows, attributions (n, N) and explained outputs (n,), or an error that says what is wrong."""
+    table = X if isinstance(X, Table) else as_table(X)
+    values, target = np.asarray(values, float), np.asarray(target)
+    n, n_players = len(table), masked.masker.n_players
+    if values.shape != (n, n_players) or target.shape != (n,):
+        raise ValueError(
+            f"values of shape {values.shape} and target of shape {target.shape} do not fit "
+            f"{n} rows of {n_players} features."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError("values hold NaN or infinity; attributions must be finite.")
+    n_outputs = masked.predictor.n_outputs
+    if n and (target.min() < 0 or target.max() >= n_outputs):
+        raise ValueError(f"target must be positions of the model's {n_outputs} outputs.")
+    if n == 0:
+        raise ValueError("There are no rows to perturb.")
+    return table, values, target

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from fastexplain import TabularMasker
 from fastexplain.masked_model import MaskedModel
-from fastexplain.metrics import perturbation_auc, rank_correlation
+from fastexplain.metrics import faithfulness, perturbation_auc, rank_correlation, throughput
 from fastexplain.predictors import make_predictor
 from fastexplain.tables import as_table
 
@@ -86,3 +86,47 @@ def test_rank_correlation():
         rank_correlation(a, b[:, :3])
     with pytest.raises(ValueError, match="NaN"):
         rank_correlation(a, np.full_like(a, np.nan))
+
+
+def slow_faithfulness(values, target):
+    found = []
+    for x, phi, y in zip(X, values, target, strict=True):
+        drops = []
+        for j in range(4):
+            row = x.copy()
+            row[j] = 0.0
+            drops.append(model(x[None])[0][y] - model(row[None])[0][y])
+        found.append(np.corrcoef(phi, drops)[0, 1])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_faithfulness(batch_size):
+    values = RNG.normal(size=(7, 4))
+    target = np.arange(7) % 3
+    masked = masked_model(batch_size=batch_size)
+    got = faithfulness(masked, X, values, target)
+    np.testing.assert_allclose(got, slow_faithfulness(values, target))
+    # neither an attribution's size nor its level is judged
+    np.testing.assert_allclose(faithfulness(masked, X, 3 * values - 1, target), got)
+    np.testing.assert_allclose(faithfulness(masked, X, -values, target), -got)
+    with pytest.raises(ValueError, match="do not fit"):
+        faithfulness(masked, X, values[:, :3], target)
+
+
+def test_faithfulness_of_constants():
+    masked = masked_model()
+    rows = np.vstack([np.zeros(4), X[0]])
+    values = np.vstack([np.full(4, 0.1), np.full(4, 0.1)])
+    # the first row loses nothing whatever is removed
+    np.testing.assert_array_equal(faithfulness(masked, rows, values, [0, 0]), [1.0, 0.0])
+
+
+def test_throughput():
+    now = iter([0.0, 1.0, 5.0, 5.5, 7.0, 10.0])
+    calls = []
+    found = throughput(calls.append, X, n_repeats=3, clock=lambda: next(now))
+    assert found == pytest.approx(7 / 1.0)  # the median of 1, 0.5 and 3 seconds
+    assert len(calls) == 4
+    with pytest.raises(ValueError, match="n_repeats"):
+        throughput(calls.append, X, n_repeats=0)
