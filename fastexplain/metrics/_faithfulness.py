@@ -1,4 +1,4 @@
-"""Faithfulness: do attributions go with what predictions lose?"""
+"""Faithfulness: whether attributions go with what predictions lose."""
 
 from __future__ import annotations
 
