@@ -39,6 +39,11 @@ class CoRTXExplainer(LabelLearner):
 
     Parameters
     ----------
+    task : {"attribution", "ranking"}, default="attribution"
+        What is learned from labels: the values, by least squares, or their ranking, by
+        cross-entropy over each place's feature (CoRTX-CE). Explanations of ``"ranking"`` hold
+        ranks: a permutation of 1 to N for each row, N for the largest signed value. They do
+        not add up to anything, and need no model.
     positives : {"compact", "random", "maximum"}, default="compact"
         Which masked copy is the positive: the one whose prediction moves least, any, or the
         one whose prediction moves most (the paper's ablations, Figure 6).
@@ -60,7 +65,7 @@ class CoRTXExplainer(LabelLearner):
     n_masks : int, default=32
         Coalitions of each row, labelled or not, whose answers train the network beside the
         labels, by FastSHAP's loss; as many rows as half of ``n_queries`` buys. 0 is the
-        paper's method, which learns from the labels alone.
+        paper's method, which learns from the labels alone, as ``task="ranking"`` does.
     label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
         Where labels come from; see ``SupervisedExplainer``.
     label_fraction : float, optional
@@ -146,6 +151,7 @@ class CoRTXExplainer(LabelLearner):
     def __init__(
         self,
         *,
+        task: str = "attribution",
         positives: str = "compact",
         n_positives: int = 30,
         keep_probability: float = 0.5,
@@ -182,6 +188,7 @@ class CoRTXExplainer(LabelLearner):
         verbose: int = 0,
         random_state: Any = None,
     ) -> None:
+        self.task = task
         self.positives = positives
         self.n_positives = n_positives
         self.keep_probability = keep_probability

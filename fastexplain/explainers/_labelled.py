@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from fastexplain.attribution._targets import masks_needed
 from fastexplain.explainers._shapley_learned import (
@@ -23,7 +24,10 @@ from fastexplain.labels import (
     masked_copies,
 )
 from fastexplain.labels._copies import MAX_COPIED
-from fastexplain.objectives import coalition_loss, label_loss
+from fastexplain.metrics import rank_accuracy
+from fastexplain.networks import RankingNetwork
+from fastexplain.networks._ranking import MAX_RANKED, decode_ranking
+from fastexplain.objectives import coalition_loss, label_loss, ranking_loss
 from fastexplain.tables import Table
 from fastexplain.training import PoolPair, TargetPool
 
@@ -34,6 +38,9 @@ _COPIED_ROWS = 60_000
 _MOST_COPIES = 60
 # coalitions of a row, where the source is left to the explainer
 _FEWEST, _MOST = 128, 4096
+_TASKS = ("attribution", "ranking")
+# rows ranked at once: each has the square of its features in scores
+_RANKED_ROWS = 1024
 _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
 # times that coalitions without labels are seen at most: what is particular to a draw of few is
 # learned by heart in more, and harms what the labels teach
@@ -47,6 +54,7 @@ class LabelLearner(ShapleyLearner):
 
     #: of the query budget, where the number of labels is left open
     _label_share = 0.85
+    task: str
     label_source: Any
     label_fraction: float | None
     n_labels: int | None
@@ -101,8 +109,10 @@ class LabelLearner(ShapleyLearner):
 
         # held-out rows are held out of this, too
         rest = np.setdiff1d(np.arange(len(table)), held)
-        free = self._unlabelled(table.take(rest if len(rest) else held), seed, started)
-        loss = _LabelsAndCoalitions(self, module, free is not None)
+        free = None
+        if self.task == "attribution":
+            free = self._unlabelled(table.take(rest if len(rest) else held), seed, started)
+        loss = self._loss(module, free is not None)
         experience: Any = TargetPool(pool, self.batch_size, seed)
         if free is not None:
             n_free = len(free["x"])
@@ -110,6 +120,11 @@ class LabelLearner(ShapleyLearner):
             experience = PoolPair(experience, TargetPool(free, size, seed))
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)
         self._finish(module, fitted)
+
+    def _loss(self, module: Any, both: bool) -> Any:
+        if self.task == "ranking":
+            return _rank_labels
+        return _LabelsAndCoalitions(self, module, both)
 
     def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
         """What a subclass does to the network before it sees labels."""
@@ -119,6 +134,70 @@ class LabelLearner(ShapleyLearner):
     ) -> dict[str, torch.Tensor] | None:
         """Coalitions of rows without labels to learn from beside them, or None."""
         return None
+
+    # -- the ranking task ------------------------------------------------------------------
+    def _adds_up(self) -> bool:
+        return self.task == "attribution" and super()._adds_up()
+
+    @property
+    def _score_name(self) -> str:  # type: ignore[override]
+        return "Rank ACC" if self.task == "ranking" else ShapleyLearner._score_name
+
+    def _build_network(self) -> nn.Module:
+        if self.task == "attribution":
+            return super()._build_network()
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        if n_players > MAX_RANKED:
+            raise ValueError(
+                f"task='ranking' takes {MAX_RANKED} features at most, got {n_players}: rank the "
+                "values of task='attribution', or group columns by groups=."
+            )
+        body = self._body(n_out * n_players * RankingNetwork.rank(n_players))
+        return RankingNetwork(body, n_out, n_players)
+
+    def _fresh_network(self, seed: int, scale: torch.Tensor) -> Any:
+        if self.task == "attribution":
+            return super()._fresh_network(seed, scale)
+        module: Any = self._build_network()
+        generator = torch.Generator().manual_seed(seed)
+        module.body.reset(generator)
+        module.reset_places(generator)
+        return module
+
+    @torch.inference_mode()
+    def _attribute(
+        self, table: Table, outputs: torch.Tensor | None
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        if self.task == "attribution":
+            return super()._attribute(table, outputs)
+        device = next(self._network.parameters()).device
+        parts = []
+        for start in range(0, len(table), _RANKED_ROWS):
+            inputs = self._encode(table.take(slice(start, start + _RANKED_ROWS)))
+            null = inputs["null"].to(device)
+            ranks = decode_ranking(self._network(inputs["x"].to(device), null), null)
+            parts.append(ranks.transpose(1, 2).cpu().double().numpy())
+        return np.concatenate(parts), None, None
+
+    def _validate_on(
+        self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, total: torch.Tensor
+    ) -> Any:
+        """Rank ACC over all outputs, for ``task="ranking"``."""
+        if self.task == "attribution":
+            return super()._validate_on(inputs, labels, total)
+        truth = labels.flatten(0, 1).numpy()
+
+        def validate(module: nn.Module) -> float:
+            device = next(module.parameters()).device
+            null = inputs["null"].to(device)
+            with torch.inference_mode():
+                ranks = decode_ranking(module(inputs["x"].to(device), null), null)
+            return float(rank_accuracy(ranks.flatten(0, 1).cpu().numpy(), truth).mean())
+
+        return validate
+
+    def _method(self) -> str:
+        return super()._method() + (", ranks" if self.task == "ranking" else "")
 
     # -- which rows ------------------------------------------------------------------------
     def _labelled_rows(self, n: int, given: np.ndarray | None, seed: int) -> np.ndarray:
@@ -264,6 +343,8 @@ class LabelLearner(ShapleyLearner):
 
     def _validate_parameters(self) -> None:
         super()._validate_parameters()
+        if self.task not in _TASKS:
+            raise ValueError(f"task must be one of {_TASKS}, got {self.task!r}.")
         known = ("auto", *_SOURCES)
         if not isinstance(self.label_source, LabelSource) and self.label_source not in known:
             raise ValueError(
@@ -309,6 +390,10 @@ class _LabelsAndCoalitions:
     def _labels(
         self, values: torch.Tensor, spread: torch.Tensor, batch: dict[str, torch.Tensor]
     ) -> Any:
-        given = spread if self.explainer.normalize == "additive" else values
+        given = spread if self.explainer._adds_up() else values
         scale = usual_size(self.module)
         return label_loss(given, batch["labels"], batch["variance"], scale, batch["null"])
+
+
+def _rank_labels(module: Any, batch: dict[str, torch.Tensor]) -> Any:
+    return ranking_loss(module(batch["x"], batch["null"]), batch["labels"])

@@ -37,13 +37,17 @@ class ShapleyLearner(LearnedExplainer):
     _score_name = "share of the labels' squares that is explained"
     normalize: str | None
 
+    def _adds_up(self) -> bool:
+        """Whether values are corrected to add up to the model's outputs."""
+        return self.normalize == "additive"
+
     @property
     def _pickles_model(self) -> bool:  # type: ignore[override]
         """Values that add up need the model's outputs of the rows."""
-        return self.normalize == "additive"
+        return self._adds_up()
 
     def _need_model(self) -> MaskedModel:
-        if getattr(self, "_masked", None) is None and self.normalize == "additive":
+        if getattr(self, "_masked", None) is None and self._adds_up():
             raise ValueError(
                 "No model is attached (saved explainers hold none), and values that add up to "
                 "its outputs need them: attach it with load(path, model=...) or "
@@ -54,7 +58,7 @@ class ShapleyLearner(LearnedExplainer):
 
     # -- explaining ------------------------------------------------------------------------
     def _asks_outputs(self, target: Any) -> bool:
-        return self.normalize == "additive" or super()._asks_outputs(target)
+        return self._adds_up() or super()._asks_outputs(target)
 
     @torch.inference_mode()
     def _attribute(
@@ -74,7 +78,7 @@ class ShapleyLearner(LearnedExplainer):
                 total = outputs[rows].cpu().double() - base
                 spread, missing = spread_gap(found, total, null)
                 gap[rows] = missing.numpy()
-                found = spread if self.normalize == "additive" else found
+                found = spread if self._adds_up() else found
             values[rows] = found.transpose(1, 2).numpy()
         return values, None, gap if outputs is not None else None
 
@@ -145,7 +149,7 @@ class ShapleyLearner(LearnedExplainer):
             device = next(module.parameters()).device
             with torch.inference_mode():
                 values = module(inputs["x"].to(device), inputs["null"].to(device)).cpu()
-            if self.normalize == "additive":
+            if self._adds_up():
                 values = spread_gap(values, total, inputs["null"])[0]
             error = ((values - labels) ** 2).sum(dim=(0, 2))
             share = 1.0 - error[told] / size[told]

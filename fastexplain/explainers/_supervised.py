@@ -18,6 +18,11 @@ class SupervisedExplainer(LabelLearner):
 
     Parameters
     ----------
+    task : {"attribution", "ranking"}, default="attribution"
+        What is learned from labels: the values, by least squares, or their ranking, by
+        cross-entropy over each place's feature (CoRTX-CE). Explanations of ``"ranking"`` hold
+        ranks: a permutation of 1 to N for each row, N for the largest signed value. They do
+        not add up to anything, and need no model.
     label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
         Where labels come from, see ``fastexplain.labels``. ``"auto"`` is ``KernelShapley``
         with 4,096 coalitions, so that rows with up to 12 features off the baseline are
@@ -108,6 +113,7 @@ class SupervisedExplainer(LabelLearner):
     def __init__(
         self,
         *,
+        task: str = "attribution",
         label_source: Any = "auto",
         label_fraction: float | None = None,
         n_labels: int | None = None,
@@ -135,6 +141,7 @@ class SupervisedExplainer(LabelLearner):
         verbose: int = 0,
         random_state: Any = None,
     ) -> None:
+        self.task = task
         self.label_source = label_source
         self.label_fraction = label_fraction
         self.n_labels = n_labels

@@ -2,7 +2,8 @@
 
 from fastexplain.networks._encoder import TabularEncoder
 from fastexplain.networks._policy import MaskPolicy
+from fastexplain.networks._ranking import RankingNetwork
 from fastexplain.networks._shapley import ShapleyNetwork
 from fastexplain.networks._tabular import TabularNetwork
 
-__all__ = ["MaskPolicy", "ShapleyNetwork", "TabularEncoder", "TabularNetwork"]
+__all__ = ["MaskPolicy", "RankingNetwork", "ShapleyNetwork", "TabularEncoder", "TabularNetwork"]

@@ -13,6 +13,7 @@ from fastexplain.objectives._ppo import (
     ppo_loss,
     reverse_kl_reward,
 )
+from fastexplain.objectives._ranking import player_order, ranking_loss
 from fastexplain.objectives._shapley import coalition_loss, label_loss
 
 __all__ = [
@@ -26,7 +27,9 @@ __all__ = [
     "info_nce_loss",
     "label_loss",
     "mask_reward",
+    "player_order",
     "ppo_clip",
     "ppo_loss",
+    "ranking_loss",
     "reverse_kl_reward",
 ]

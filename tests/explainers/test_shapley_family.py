@@ -23,6 +23,7 @@ from fastexplain import (
 )
 from fastexplain.explainers._cortx import choose_positive
 from fastexplain.labels import ExactShapley, KernelShapley
+from fastexplain.metrics import rank_accuracy
 
 FAMILY = (FastSHAPExplainer, SupervisedExplainer, CoRTXExplainer)
 LABELLED = (SupervisedExplainer, CoRTXExplainer)
@@ -434,3 +435,52 @@ def test_networks_train_on_another_device_than_they_were_made_on(kind, numbers, 
 def test_cuda(kind, numbers, classifier):
     explainer = quick(kind, device="cuda").fit(numbers[0], classifier)
     assert np.isfinite(explainer.explain(numbers[0][:5], target=0).values).all()
+
+
+# -- ranking ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", LABELLED)
+def test_ranking_learns_permutations(kind, tmp_path):
+    X, y = make_friedman1(600, 6, random_state=0)
+    model = HistGradientBoostingRegressor(max_iter=30, random_state=0).fit(X, y)
+    settings = {"n_queries": 60_000, "max_steps": 500, "hidden_dim": 64, "task": "ranking"}
+    explainer = quick(kind, **settings).fit(X, model)
+    found = explainer.explain(X[:100])
+    truth = ExactExplainer("shapley").fit(X, model).explain(X[:100])
+    np.testing.assert_array_equal(
+        np.sort(found.values, axis=1), np.tile(np.arange(1.0, 7.0), (100, 1))
+    )
+    right = rank_accuracy(found.values, truth.values).mean()
+    assert right > 0.75
+    assert explainer.best_score_ == pytest.approx(right, abs=0.15)
+    assert explainer.score(X[:50]) > 0.8
+    assert found.efficiency_gap is None and "rank" in found.method
+    assert set(explainer.history_) >= {"ranking", "score"}
+    # one forward pass and no model
+    explainer.save(tmp_path / "ranks")
+    loaded = fastexplain.load(tmp_path / "ranks")
+    np.testing.assert_array_equal(loaded.explain(X[:100]).values, found.values)
+
+
+@pytest.mark.parametrize("kind", LABELLED)
+def test_ranking_of_every_class(kind, numbers, classifier):
+    X = numbers[0].copy()
+    X[:, 2] = 0.0
+    X[::2, 4] = 0.0
+    explainer = quick(kind, task="ranking", baseline="zero").fit(X, classifier)
+    values = explainer.explain(X, target="all").values
+    np.testing.assert_array_equal(
+        np.sort(values, axis=1)[:, :, 0], np.tile(np.arange(1.0, 6.0), (200, 1))
+    )
+    # null players tie, and ties rank by column
+    assert (values[::2, 4] > values[::2, 2]).all()
+
+
+@pytest.mark.parametrize("kind", LABELLED)
+def test_bad_tasks(kind, numbers, classifier):
+    with pytest.raises(ValueError, match="task must be one of"):
+        quick(kind, task="rank").fit(numbers[0], classifier)
+    wide = np.random.default_rng(0).normal(size=(40, 300))
+    with pytest.raises(ValueError, match="256 features at most"):
+        quick(kind, task="ranking", n_queries=2000).fit(
+            wide, LinearRegression().fit(wide, wide[:, 0])
+        )
