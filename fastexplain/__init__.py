@@ -12,6 +12,7 @@ from fastexplain.explainers import (
 from fastexplain.explanation import Explanation
 from fastexplain.maskers import TabularMasker
 from fastexplain.persistence import load
+from fastexplain.removal import SurrogateRemoval
 
 __all__ = [
     "CoRTXExplainer",
@@ -21,6 +22,7 @@ __all__ = [
     "FastSHAPExplainer",
     "RISEExplainer",
     "SupervisedExplainer",
+    "SurrogateRemoval",
     "TabularMasker",
     "__version__",
     "load",

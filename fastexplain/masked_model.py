@@ -41,6 +41,8 @@ class MaskedModel:
     n_jobs : int, optional
         Workers for models outside torch, through joblib; the backend follows
         ``joblib.parallel_config``.
+    removal : SurrogateRemoval, optional
+        Trained; answers for masked rows in the model's place. Whole rows remain the model's.
     on_queries : callable, optional
         Called with the number of rows after each call of the model.
 
@@ -57,12 +59,14 @@ class MaskedModel:
         *,
         batch_size: int | None = None,
         n_jobs: int | None = None,
+        removal: Any = None,
         on_queries: Callable[[int], None] | None = None,
     ) -> None:
         self.predictor = predictor
         self.masker = masker
         self.batch_size = batch_size
         self.n_jobs = n_jobs
+        self.removal = removal
         self.on_queries = on_queries
         self.n_queries = 0
 
@@ -110,6 +114,9 @@ class MaskedModel:
 
     def empty_value(self) -> torch.Tensor:
         """Value of the empty mask: the mean output over the background, shape (K,)."""
+        if self.removal is not None:
+            nothing = np.zeros((1, 1, self.masker.n_players), dtype=bool)
+            return self.removal.values(self.masker.background_.take(slice(0, 1)), nothing)[0, 0]
         return self.outputs(self.masker.background_).mean(dim=0)
 
     def signature(self, table: Table) -> tuple[np.ndarray, str]:
@@ -156,6 +163,10 @@ class MaskedModel:
         if positions is None:
             positions = np.arange(n_rows)
         masks = masks if masks.ndim == 3 else masks[None]
+        if self.removal is not None:
+            return self._without(
+                table, np.broadcast_to(masks, (n_rows, *masks.shape[1:])), positions
+            )
         source = self._source(table)
         limit = max(1, self.call_rows(table.n_columns) // len(self.masker.background_))
         # blocks of whole rows, or of one row's masks: kept cells are then copied by
@@ -173,6 +184,17 @@ class MaskedModel:
         if not parts:
             return self._empty().new_zeros((n_rows, n_masks, self.predictor.n_outputs))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _without(self, table: Table, masks: np.ndarray, positions: np.ndarray) -> torch.Tensor:
+        """What the surrogate answers; whole rows are the model's to answer."""
+        answers = self.removal.values(table, masks).double()
+        whole = np.asarray(masks.all(axis=2))
+        rows = np.flatnonzero(whole.any(axis=1))
+        if len(rows):
+            own = self.outputs(table.take(rows), positions[rows]).cpu().double()
+            row, mask = np.nonzero(whole)
+            answers[row, mask] = own[np.searchsorted(rows, row)]
+        return answers
 
     def _source(self, table: Table) -> Any:
         """Where masked rows come from: tensors on the model's device, or columns."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,6 +18,7 @@ from fastexplain.masked_model import MaskedModel
 from fastexplain.maskers import TabularMasker
 from fastexplain.metrics import rank_correlation
 from fastexplain.predictors import make_predictor
+from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table, as_table
 
 __all__ = ["BaseExplainer"]
@@ -36,6 +38,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     masker: TabularMasker | None
     baseline: Any
     groups: Any
+    removal: Any
     output: str
     model_batch_size: int | None
     n_jobs: int | None
@@ -44,6 +47,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     # -- fitting ---------------------------------------------------------------------------
     def _begin_fit(self, X: Any, y: Any, model: Any) -> Table:
         """Check X and the model, fit the masker, and ask for the first answers."""
+        started = time.monotonic()
         model = _model_of(y, model)
         table = as_table(X)
         _check_not_empty(table)
@@ -55,6 +59,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         predictor = make_predictor(model, probe.copied(), output=self.output)
         masker = self._make_masker().fit(table, rng)
         masked = self._masked_model(predictor, masker)
+        removal = self._make_removal(masked, table, started)
+        masked.removal, masker.removes_to_baseline_ = removal, removal is None
         base = masked.empty_value()
         spread = None
         if predictor.kind == "regression":
@@ -66,6 +72,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         validate_data(self, _named(X, table), skip_check_array=True, reset=True)
         self._schema, self._model, self._masked = schema, model, masked
         self.masker_ = masker
+        self.removal_ = removal
         self.kind_ = predictor.kind
         if predictor.classes is not None:
             self.classes_ = np.asarray(predictor.classes)
@@ -95,8 +102,47 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         given = self.masker
         return TabularMasker(given.baseline, given.groups, given.n_background)
 
+    def _make_removal(
+        self, masked: MaskedModel, table: Table, started: float
+    ) -> SurrogateRemoval | None:
+        """The trained surrogate, or None where a baseline replaces what is removed."""
+        given = self.removal
+        if isinstance(given, str) and given == "baseline":
+            return None
+        if isinstance(given, str) and given == "surrogate":
+            given = SurrogateRemoval()
+        if not isinstance(given, SurrogateRemoval):
+            raise ValueError(
+                "removal must be 'baseline', 'surrogate' or a SurrogateRemoval, got "
+                f"{self.removal!r}."
+            )
+        if hasattr(given, "_network"):
+            if not given.fits(masked):
+                raise ValueError(
+                    "The SurrogateRemoval was trained for other features or outputs; pass one "
+                    "that is not trained (sklearn.base.clone(removal))."
+                )
+            return given
+        limit = getattr(self, "max_time", None)
+        return clone(given).distil(
+            masked,
+            table,
+            seed=self._seed(),
+            started=started,
+            deadline=None if limit is None else started + 0.3 * float(limit),
+            device=getattr(self, "device", "auto"),
+            precision=getattr(self, "precision", "auto"),
+            verbose=getattr(self, "verbose", 0),
+        )
+
     def _masked_model(self, predictor: Any, masker: TabularMasker) -> MaskedModel:
-        return MaskedModel(predictor, masker, batch_size=self.model_batch_size, n_jobs=self.n_jobs)
+        return MaskedModel(
+            predictor,
+            masker,
+            batch_size=self.model_batch_size,
+            n_jobs=self.n_jobs,
+            removal=getattr(self, "removal_", None),
+        )
 
     # -- explaining ------------------------------------------------------------------------
     def explain(self, X: Any, target: Any = "predicted") -> Explanation:
@@ -332,6 +378,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     def _method(self) -> str:
         """Text that tells where values come from."""
         raise NotImplementedError
+
+    def _removes(self) -> str:
+        """How the text of an explanation calls what stands for removed features."""
+        baseline = self.masker_.baseline
+        if self.removal_ is not None:
+            return "removal by a surrogate"
+        return f"baseline {baseline}" if isinstance(baseline, str) else "baseline of the user's own"
 
     # -- citizenship -----------------------------------------------------------------------
     def __getstate__(self) -> dict[str, Any]:

@@ -81,6 +81,9 @@ class CoRTXExplainer(LabelLearner):
         What removed features are replaced by: the paper's reference value.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
+        What stands for removed features: the baseline's values, or a network that predicts
+        the model's outputs without them; see ``SurrogateRemoval``.
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told.
     normalize : {"additive"} or None, default="additive"
@@ -168,6 +171,7 @@ class CoRTXExplainer(LabelLearner):
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        removal: Any = "baseline",
         output: str = "auto",
         normalize: str | None = "additive",
         n_queries: int = 8_000_000,
@@ -205,6 +209,7 @@ class CoRTXExplainer(LabelLearner):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.removal = removal
         self.output = output
         self.normalize = normalize
         self.n_queries = n_queries

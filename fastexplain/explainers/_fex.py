@@ -18,7 +18,7 @@ from fastexplain.explainers._fex_training import (
     choose_resolution,
     match_moments,
 )
-from fastexplain.explainers._learned import LearnedExplainer, baseline_name
+from fastexplain.explainers._learned import LearnedExplainer
 from fastexplain.maskers import TabularMasker
 from fastexplain.networks import MaskPolicy, TabularNetwork
 from fastexplain.objectives import PPOCoefficients
@@ -60,6 +60,9 @@ class FEXExplainer(LearnedExplainer):
         What removed features are replaced by; see ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
+        What stands for removed features: the baseline's values, or a network that predicts
+        the model's outputs without them; see ``SurrogateRemoval``.
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told. Real-valued outputs are
         explained by how well a mask keeps the prediction (see Notes).
@@ -181,6 +184,7 @@ class FEXExplainer(LearnedExplainer):
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        removal: Any = "baseline",
         output: str = "auto",
         n_queries: int = 8_000_000,
         n_masks: int = 128,
@@ -211,6 +215,7 @@ class FEXExplainer(LearnedExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.removal = removal
         self.output = output
         self.n_queries = n_queries
         self.n_masks = n_masks
@@ -335,7 +340,7 @@ class FEXExplainer(LearnedExplainer):
         return MaskPolicy(body, n_out, n_players, link)
 
     def _method(self) -> str:
-        return f"FEX ({self.objective}), baseline {baseline_name(self.masker_.baseline)}"
+        return f"FEX ({self.objective}), {self._removes()}"
 
     def _validate_parameters(self) -> None:
         if self.objective not in _OBJECTIVES:

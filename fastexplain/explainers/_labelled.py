@@ -274,7 +274,9 @@ class LabelLearner(ShapleyLearner):
         if copies is None:
             copies = int(np.clip(_COPIED_ROWS // max(len(rows), 1), 1, _MOST_COPIES))
         few = (~null).sum(axis=1) <= MAX_COPIED
-        if len(self.masker_.background_) > 1 or not few.any():
+        single = self.removal_ is None and len(self.masker_.background_) == 1
+        if not single or not few.any():
+            # what is left of a row is an input of its own under a single-row baseline alone
             copies = 0
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:

@@ -32,6 +32,7 @@ from fastexplain.metrics import rank_correlation
 from fastexplain.networks import TabularEncoder, TabularNetwork
 from fastexplain.networks._encoder import is_quantity
 from fastexplain.persistence import decode_value, encode_value, save_state
+from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table
 from fastexplain.training import (
     Checkpoint,
@@ -43,7 +44,7 @@ from fastexplain.training import (
     mix_rows,
 )
 
-__all__ = ["LearnedExplainer", "baseline_name", "is_number"]
+__all__ = ["LearnedExplainer", "is_number"]
 
 _EXPLAIN_ROWS = 8192
 _POOL_BYTES = 2**30
@@ -158,6 +159,10 @@ class LearnedExplainer(BaseExplainer):
         n = max(1, sum(is_quantity(table, j) for j in range(table.n_columns)))
         edges = int(np.clip(min(_EDGES / n**0.5, _ALL_EDGES / n), 2, _MAX_EDGES))
         self._encoder = TabularEncoder.fit(table, edges)
+        if self.removal_ is not None:
+            # a surrogate sees values; none of them is as good as absent
+            self._inert = InertValues.none(table.n_columns)
+            return
         rng = np.random.default_rng([seed, 5])
         deadline = None if self.max_time is None else started + 0.1 * float(self.max_time)
         self._inert = find_inert_values(
@@ -278,7 +283,7 @@ class LearnedExplainer(BaseExplainer):
         if not isinstance(self.random_state, int | np.integer):
             raise ValueError("checkpoint= needs random_state to be an int, to resume the same run.")
         skip = ("checkpoint", "verbose", "max_time", "n_jobs", "model_batch_size", "device")
-        masker = ("masker", "baseline", "groups")
+        masker = ("masker", "baseline", "groups", "removal")
         given = self.get_params(deep=False).items()
         parts = {k: repr(v) for k, v in given if k not in (*skip, *masker)}
         content = (
@@ -286,6 +291,7 @@ class LearnedExplainer(BaseExplainer):
             table.fingerprint(),
             self.masker_.background_.fingerprint(),
             self.masker_.player_of_column_,
+            None if self.removal_ is None else self.removal_.get_params(),
             int(seed),
             signature,
             given_too,
@@ -363,6 +369,9 @@ class LearnedExplainer(BaseExplainer):
         check_is_fitted(self)
         params = {k: encode_value(v) for k, v in self.get_params(deep=False).items()}
         params["masker"] = None if self.masker is None else encode_masker(self.masker_)
+        if self.removal_ is not None:
+            # trained, it is a part of what was fitted
+            params["removal"] = "surrogate"
         config = {
             "explainer": type(self).__name__,
             "params": params,
@@ -376,6 +385,7 @@ class LearnedExplainer(BaseExplainer):
             },
             "encoder": encode_encoder(self._encoder),
             "inert": self._inert.state(),
+            "removal": None if self.removal_ is None else self.removal_.config(),
             "outputs": {
                 "kind": self.kind_,
                 "names": self.output_names_,
@@ -396,6 +406,8 @@ class LearnedExplainer(BaseExplainer):
         weights["fingerprint"] = self._fingerprint
         if self._spread is not None:
             weights["spread"] = self._spread
+        if self.removal_ is not None:
+            weights |= {f"removal.{k}": v for k, v in self.removal_.weights().items()}
         save_state(path, config, weights)
 
     @classmethod
@@ -407,6 +419,11 @@ class LearnedExplainer(BaseExplainer):
             masker = decode_masker(given)
             self.masker = TabularMasker(masker.baseline, masker.groups, masker.n_background)
         self.masker_ = decode_masker(config["masker"])
+        own = {k: weights.pop(k) for k in list(weights) if k.startswith("removal.")}
+        self.removal_ = None
+        if config.get("removal") is not None:
+            parts = {k.removeprefix("removal."): v for k, v in own.items()}
+            self.removal_ = SurrogateRemoval.from_config(config["removal"], parts, self.masker_)
         schema = config["schema"]
         template = self.masker_.background_.take(slice(0, 1))
         self._schema = Schema(
@@ -486,7 +503,3 @@ def is_number(value: Any, kind: Any = numbers.Real) -> bool:
 def _is_fitted(name: str) -> bool:
     # scikit-learn keeps settings of its own (set_output, callbacks) under private names
     return name.endswith("_") and not name.startswith("_")
-
-
-def baseline_name(baseline: Any) -> str:
-    return baseline if isinstance(baseline, str) else "of the user's own"

@@ -60,6 +60,9 @@ class ExactExplainer(_PerSampleExplainer):
         See ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
+        What stands for removed features: the baseline's values, or a network that predicts
+        the model's outputs without them; see ``SurrogateRemoval``.
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told.
     model_batch_size : int, optional
@@ -107,6 +110,7 @@ class ExactExplainer(_PerSampleExplainer):
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        removal: Any = "baseline",
         output: str = "auto",
         model_batch_size: int | None = None,
         n_jobs: int | None = None,
@@ -116,6 +120,7 @@ class ExactExplainer(_PerSampleExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.removal = removal
         self.output = output
         self.model_batch_size = model_batch_size
         self.n_jobs = n_jobs
@@ -175,6 +180,7 @@ class RISEExplainer(_PerSampleExplainer):
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        removal: Any = "baseline",
         output: str = "auto",
         model_batch_size: int | None = None,
         n_jobs: int | None = None,
@@ -185,6 +191,7 @@ class RISEExplainer(_PerSampleExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.removal = removal
         self.output = output
         self.model_batch_size = model_batch_size
         self.n_jobs = n_jobs

@@ -11,7 +11,7 @@ from torch import nn
 from fastexplain.attribution import kernel_coalitions
 from fastexplain.attribution._groups import active_groups, active_positions
 from fastexplain.attribution._targets import masks_needed
-from fastexplain.explainers._learned import LearnedExplainer, baseline_name
+from fastexplain.explainers._learned import LearnedExplainer
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
@@ -221,7 +221,7 @@ class ShapleyLearner(LearnedExplainer):
         self._validate_training()
 
     def _method(self) -> str:
-        return f"{type(self).__name__}, baseline {baseline_name(self.masker_.baseline)}"
+        return f"{type(self).__name__}, {self._removes()}"
 
 
 def typical_size(labels: torch.Tensor, null: torch.Tensor) -> torch.Tensor:

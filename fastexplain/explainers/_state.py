@@ -76,6 +76,7 @@ def encode_masker(masker: TabularMasker) -> dict[str, Any]:
         "background": encode_table(masker.background_),
         "feature_names": masker.feature_names_,
         "player_of_column": [int(player) for player in masker.player_of_column_],
+        "removes_to_baseline": masker.removes_to_baseline_,
     }
 
 
@@ -87,6 +88,7 @@ def decode_masker(state: dict[str, Any]) -> TabularMasker:
     masker.background_ = decode_table(state["background"])
     masker.feature_names_ = state["feature_names"]
     masker.player_of_column_ = np.array(state["player_of_column"], dtype=int)
+    masker.removes_to_baseline_ = bool(state.get("removes_to_baseline", True))
     return masker
 
 

@@ -53,6 +53,10 @@ class TabularMasker:
     array([[3., 6.]])
     """
 
+    #: whether a removed player is replaced by the baseline; a surrogate knows it as absent,
+    #: and what a value then changes does not show in the value
+    removes_to_baseline_ = True
+
     def __init__(
         self,
         baseline: Any = "mean",
@@ -181,6 +185,8 @@ class TabularMasker:
     def baseline_cells(self, table: Table) -> np.ndarray:
         """Cells that equal every background row's, shape (n, C)."""
         equal = np.ones((len(table), table.n_columns), dtype=bool)
+        if not self.removes_to_baseline_:
+            return ~equal
         own, background = table.matrix(), self.background_.matrix()
         if own is not None and background is not None and own.dtype.kind in "fiubmM":
             for row in background:

@@ -29,6 +29,7 @@ class NumericEmbedding(nn.Module):
     inverse_width: torch.Tensor
     step: torch.Tensor
     column: torch.Tensor
+    owner: torch.Tensor
 
     def __init__(self, edges: list[np.ndarray]) -> None:
         super().__init__()
@@ -42,6 +43,10 @@ class NumericEmbedding(nn.Module):
         self.register_buffer("step", step)
         self.register_buffer("column", torch.from_numpy(column))
         self.out_features = 2 * len(column) + 2 * len(edges)
+        # the column of each feature; follows from the edges and is not saved
+        each = np.arange(len(edges))
+        owner = torch.from_numpy(np.concatenate([column, column, each, each]))
+        self.register_buffer("owner", owner, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embed numbers of shape (B, C) as (B, out_features)."""
@@ -123,17 +128,31 @@ class TabularNetwork(nn.Module):
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.zero_()
 
-    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
-        """Map encoded rows (B, C) and flags (B, N) to (B, out_features)."""
-        return self.last(self.latent(x, null))
+    def forward(
+        self, x: torch.Tensor, null: torch.Tensor, keep: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Map encoded rows (B, C) and flags (B, N) to (B, out_features); see ``latent``."""
+        return self.last(self.latent(x, null, keep))
 
-    def latent(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
-        """What the last layer starts from, shape (B, width)."""
-        flags = null.to(x.dtype)
-        h = self.first(torch.cat([self.embed_numbers(x[:, self.numeric]), flags], dim=1))
+    def latent(
+        self, x: torch.Tensor, null: torch.Tensor, keep: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the last layer starts from, shape (B, width).
+
+        With ``keep`` (B, C), in [0, 1], cells count in that proportion: those of 0 are not
+        seen at all. The flags then tell which players they are.
+        """
+        numbers = self.embed_numbers(x[:, self.numeric])
+        if keep is not None:
+            keep = keep.to(x.dtype)
+            numbers = numbers * keep[:, self.numeric[self.embed_numbers.owner]]
+        h = self.first(torch.cat([numbers, null.to(x.dtype)], dim=1))
         if self.categorical.numel():
             codes = x[:, self.categorical].long() + self.offsets
-            h = h + self.embed_categories(codes).sum(dim=1)
+            cells = self.embed_categories(codes)
+            if keep is not None:
+                cells = cells * keep[:, self.categorical, None]
+            h = h + cells.sum(dim=1)
         for block in self.blocks:
             h = block(h)
         return self.norm(h)

@@ -1,6 +1,7 @@
 """Objectives: what a network is moved by, one method a file, as functions of tensors."""
 
 from fastexplain.objectives._contrastive import info_nce_loss
+from fastexplain.objectives._distillation import as_outputs, distillation_loss
 from fastexplain.objectives._forward_kl import forward_kl_loss
 from fastexplain.objectives._ppo import (
     PPOCoefficients,
@@ -19,10 +20,12 @@ from fastexplain.objectives._shapley import coalition_loss, label_loss
 __all__ = [
     "PPOCoefficients",
     "advantage",
+    "as_outputs",
     "bernoulli_entropy",
     "bernoulli_log_prob",
     "class_kl",
     "coalition_loss",
+    "distillation_loss",
     "forward_kl_loss",
     "info_nce_loss",
     "label_loss",
