@@ -6,6 +6,7 @@ from fastexplain.explainers import (
     ExactExplainer,
     FastSHAPExplainer,
     FEXExplainer,
+    L2XExplainer,
     RISEExplainer,
     SupervisedExplainer,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Explanation",
     "FEXExplainer",
     "FastSHAPExplainer",
+    "L2XExplainer",
     "RISEExplainer",
     "SupervisedExplainer",
     "SurrogateRemoval",

@@ -19,7 +19,13 @@ from fastexplain.tables import Table
 __all__ = ["load", "save_state"]
 
 _FORMAT = 1
-_KNOWN = ("CoRTXExplainer", "FEXExplainer", "FastSHAPExplainer", "SupervisedExplainer")
+_KNOWN = (
+    "CoRTXExplainer",
+    "FEXExplainer",
+    "FastSHAPExplainer",
+    "L2XExplainer",
+    "SupervisedExplainer",
+)
 # label sources that a folder may name
 _SOURCES = ("ExactShapley", "KernelShapley", "PermutationShapley")
 _SECTIONS = {

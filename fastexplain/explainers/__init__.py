@@ -3,6 +3,7 @@
 from fastexplain.explainers._cortx import CoRTXExplainer
 from fastexplain.explainers._fastshap import FastSHAPExplainer
 from fastexplain.explainers._fex import FEXExplainer
+from fastexplain.explainers._l2x import L2XExplainer
 from fastexplain.explainers._per_sample import ExactExplainer, RISEExplainer
 from fastexplain.explainers._supervised import SupervisedExplainer
 
@@ -11,6 +12,7 @@ __all__ = [
     "ExactExplainer",
     "FEXExplainer",
     "FastSHAPExplainer",
+    "L2XExplainer",
     "RISEExplainer",
     "SupervisedExplainer",
 ]

@@ -129,30 +129,51 @@ class TabularNetwork(nn.Module):
                 layer.bias.zero_()
 
     def forward(
-        self, x: torch.Tensor, null: torch.Tensor, keep: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        null: torch.Tensor,
+        keep: torch.Tensor | None = None,
+        absent: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Map encoded rows (B, C) and flags (B, N) to (B, out_features); see ``latent``."""
-        return self.last(self.latent(x, null, keep))
+        return self.last(self.latent(x, null, keep, absent))
 
     def latent(
-        self, x: torch.Tensor, null: torch.Tensor, keep: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        null: torch.Tensor,
+        keep: torch.Tensor | None = None,
+        absent: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """What the last layer starts from, shape (B, width).
 
-        With ``keep`` (B, C), in [0, 1], cells count in that proportion: those of 0 are not
-        seen at all. The flags then tell which players they are.
+        With ``keep`` (B, C), in [0, 1], cells count in that proportion, and those of
+        ``absent``, encoded rows (B, C), in what is left of it; without ``absent`` nothing does,
+        and the flags should tell.
         """
+        h = self._cells(x, null, keep)
+        if keep is not None and absent is not None:
+            h = h + self._cells(absent, None, 1.0 - keep)
+        for block in self.blocks:
+            h = block(h)
+        return self.norm(h)
+
+    def _cells(
+        self, x: torch.Tensor, flags: torch.Tensor | None, keep: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The first layer; without flags its share of cells alone."""
         numbers = self.embed_numbers(x[:, self.numeric])
         if keep is not None:
             keep = keep.to(x.dtype)
             numbers = numbers * keep[:, self.numeric[self.embed_numbers.owner]]
-        h = self.first(torch.cat([numbers, null.to(x.dtype)], dim=1))
+        if flags is None:
+            h = F.linear(numbers, self.first.weight[:, : numbers.shape[1]])
+        else:
+            h = self.first(torch.cat([numbers, flags.to(x.dtype)], dim=1))
         if self.categorical.numel():
             codes = x[:, self.categorical].long() + self.offsets
             cells = self.embed_categories(codes)
             if keep is not None:
                 cells = cells * keep[:, self.categorical, None]
             h = h + cells.sum(dim=1)
-        for block in self.blocks:
-            h = block(h)
-        return self.norm(h)
+        return h

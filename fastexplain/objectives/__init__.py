@@ -16,6 +16,7 @@ from fastexplain.objectives._ppo import (
 )
 from fastexplain.objectives._ranking import player_order, ranking_loss
 from fastexplain.objectives._shapley import coalition_loss, label_loss
+from fastexplain.objectives._subsets import relaxed_subset, top_subset
 
 __all__ = [
     "PPOCoefficients",
@@ -34,5 +35,7 @@ __all__ = [
     "ppo_clip",
     "ppo_loss",
     "ranking_loss",
+    "relaxed_subset",
     "reverse_kl_reward",
+    "top_subset",
 ]

@@ -18,6 +18,7 @@ from fastexplain import (
     ExactExplainer,
     FastSHAPExplainer,
     FEXExplainer,
+    L2XExplainer,
     RISEExplainer,
     SupervisedExplainer,
 )
@@ -42,11 +43,12 @@ KINDS = [
     FastSHAPExplainer,
     SupervisedExplainer,
     CoRTXExplainer,
+    L2XExplainer,
 ]
 SMALL: dict[str, Any] = {"n_queries": 4000, "hidden_dim": 8, "n_blocks": 1, "max_steps": 5}
 
 
-@pytest.fixture(params=["FEX", "PPO", "exact", "RISE", "FastSHAP", "supervised", "CoRTX"])
+@pytest.fixture(params=["FEX", "PPO", "exact", "RISE", "FastSHAP", "supervised", "CoRTX", "L2X"])
 def explainer(request: Any, quick: Any) -> Any:
     made = {
         "FEX": quick,
@@ -56,6 +58,7 @@ def explainer(request: Any, quick: Any) -> Any:
         "FastSHAP": lambda: FastSHAPExplainer(**SMALL, random_state=0),
         "supervised": lambda: SupervisedExplainer(**SMALL, random_state=0),
         "CoRTX": lambda: CoRTXExplainer(**SMALL, contrastive_steps=2, random_state=0),
+        "L2X": lambda: L2XExplainer(**SMALL, random_state=0),
     }
     return made[request.param]()
 

@@ -17,6 +17,7 @@ from fastexplain import (
     ExactExplainer,
     FastSHAPExplainer,
     FEXExplainer,
+    L2XExplainer,
     RISEExplainer,
     SupervisedExplainer,
 )
@@ -53,6 +54,11 @@ class FastSHAPOnToy(FastSHAPExplainer):
         return super().fit(X, y if _is_model(y) else toy_model, model=model)
 
 
+class L2XOnToy(L2XExplainer):
+    def fit(self, X: Any, y: Any = None, *, model: Any = None) -> L2XOnToy:
+        return super().fit(X, y if _is_model(y) else toy_model, model=model)
+
+
 class SupervisedOnToy(SupervisedExplainer):
     def fit(
         self, X: Any, y: Any = None, *, model: Any = None, labels: Any = None
@@ -75,7 +81,9 @@ SMALL: dict[str, Any] = {
 ESTIMATORS = [
     FEXOnToy(n_queries=2000, n_masks=16, hidden_dim=8, n_blocks=1, max_steps=10, random_state=0),
     FastSHAPOnToy(**SMALL),
+    L2XOnToy(**SMALL),
     SupervisedOnToy(**SMALL),
+    SupervisedOnToy(**SMALL, task="ranking"),
     CoRTXOnToy(**SMALL, contrastive_steps=2, n_positives=3),
     ExactOnToy(),
     RISEOnToy(n_masks=20, random_state=0),
