@@ -62,6 +62,8 @@ class CoRTXExplainer(LabelLearner):
         Of the encoder. At the labels' rate the encoder ends where labels cannot move it well.
     freeze_encoder : bool, default=False
         Keep the encoder as the contrast left it, as the paper does, and tune the head alone.
+    n_head_layers : int, default=1
+        Layers of the head; the paper's Table 2 has 3.
     n_masks : int, default=32
         Coalitions of each row, labelled or not, whose answers train the network beside the
         labels, by FastSHAP's loss; as many rows as half of ``n_queries`` buys. 0 is the
@@ -163,6 +165,7 @@ class CoRTXExplainer(LabelLearner):
         contrastive_batch_size: int = 1024,
         contrastive_learning_rate: float = 3e-4,
         freeze_encoder: bool = False,
+        n_head_layers: int = 1,
         n_masks: int = 32,
         label_source: Any = "auto",
         label_fraction: float | None = None,
@@ -201,6 +204,7 @@ class CoRTXExplainer(LabelLearner):
         self.contrastive_batch_size = contrastive_batch_size
         self.contrastive_learning_rate = contrastive_learning_rate
         self.freeze_encoder = freeze_encoder
+        self.n_head_layers = n_head_layers
         self.n_masks = n_masks
         self.label_source = label_source
         self.label_fraction = label_fraction
@@ -314,7 +318,7 @@ class CoRTXExplainer(LabelLearner):
 
     def _validate_parameters(self) -> None:
         super()._validate_parameters()
-        self._validate_training("n_positives", "contrastive_batch_size")
+        self._validate_training("n_positives", "contrastive_batch_size", "n_head_layers")
         if self.positives not in _POSITIVES:
             raise ValueError(f"positives must be one of {_POSITIVES}, got {self.positives!r}.")
         for name in ("contrastive_steps", "n_masks"):

@@ -76,6 +76,8 @@ class LearnedExplainer(BaseExplainer):
     n_queries: int
     hidden_dim: int
     n_blocks: int
+    #: layers from the network's last block to its output
+    n_head_layers: int = 1
     _network: Any
     _encoder: TabularEncoder
     _inert: InertValues
@@ -239,7 +241,12 @@ class LearnedExplainer(BaseExplainer):
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
             return TabularNetwork(
-                self._encoder, n_players, out_features, self.hidden_dim, self.n_blocks
+                self._encoder,
+                n_players,
+                out_features,
+                self.hidden_dim,
+                self.n_blocks,
+                self.n_head_layers,
             )
 
     def _validator(self, table: Table, seed: int) -> Any:

@@ -87,6 +87,8 @@ class TabularNetwork(nn.Module):
         Size of the output.
     width, n_blocks : int
         Size of the hidden layers and number of residual blocks.
+    n_head_layers : int, default=1
+        Layers from the last block to the output.
     """
 
     numeric: torch.Tensor
@@ -94,7 +96,13 @@ class TabularNetwork(nn.Module):
     offsets: torch.Tensor
 
     def __init__(
-        self, encoder: TabularEncoder, n_players: int, out_features: int, width: int, n_blocks: int
+        self,
+        encoder: TabularEncoder,
+        n_players: int,
+        out_features: int,
+        width: int,
+        n_blocks: int,
+        n_head_layers: int = 1,
     ) -> None:
         super().__init__()
         columns = encoder.columns
@@ -110,12 +118,19 @@ class TabularNetwork(nn.Module):
         self.first = nn.Linear(self.embed_numbers.out_features + n_players, width)
         self.blocks = nn.ModuleList([ResidualBlock(width) for _ in range(n_blocks)])
         self.norm = nn.LayerNorm(width)
-        self.last = nn.Linear(width, out_features)
+        # saved networks of one layer know it by this name
+        self.last: nn.Module = nn.Linear(width, out_features)
+        if n_head_layers > 1:
+            hidden = [
+                m for _ in range(n_head_layers - 1) for m in (nn.Linear(width, width), nn.GELU())
+            ]
+            self.last = nn.Sequential(*hidden, self.last)
         self.reset()
 
     def reset(self, generator: torch.Generator | None = None) -> None:
         """Draw all weights anew from a generator."""
-        layers = [self.first, self.last]
+        head = [layer for layer in self.last.modules() if isinstance(layer, nn.Linear)]
+        layers = [self.first, head[-1], *head[:-1]]
         for block in self.blocks:
             assert isinstance(block, ResidualBlock)
             layers += [block.inner, block.outer]
@@ -124,7 +139,7 @@ class TabularNetwork(nn.Module):
             for layer in layers:
                 bound = 1.0 / max(layer.in_features, 1) ** 0.5
                 # outputs begin near zero: every feature starts as one without effect
-                bound *= 0.1 if layer is self.last else 1.0
+                bound *= 0.1 if layer is head[-1] else 1.0
                 layer.weight.uniform_(-bound, bound, generator=generator)
                 layer.bias.zero_()
 

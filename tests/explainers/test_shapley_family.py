@@ -175,6 +175,7 @@ OWN: dict[Any, dict[str, Any]] = {
         "contrastive_batch_size": 16,
         "contrastive_learning_rate": 1e-2,
         "freeze_encoder": True,
+        "n_head_layers": 3,
     },
 }
 
@@ -484,3 +485,19 @@ def test_bad_tasks(kind, numbers, classifier):
         quick(kind, task="ranking", n_queries=2000).fit(
             wide, LinearRegression().fit(wide, wide[:, 0])
         )
+
+
+def test_a_frozen_encoder_is_left_as_the_contrast_made_it(numbers, classifier, tmp_path):
+    settings = {"freeze_encoder": True, "n_head_layers": 3, "weight_decay": 0.0}
+    short, long = (
+        quick(CoRTXExplainer, max_steps=steps, **settings).fit(numbers[0], classifier)
+        for steps in (1, 40)
+    )
+    before, after = (dict(e._network.body.named_parameters()) for e in (short, long))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {name for name in before if name.startswith("last.")}
+    assert len([name for name in moved if name.endswith("weight")]) == 3
+    long.save(tmp_path / "frozen")
+    loaded = fastexplain.load(tmp_path / "frozen", model=classifier)
+    found = [e.explain(numbers[0][:9]).values for e in (loaded, long)]
+    np.testing.assert_array_equal(*found)
