@@ -97,7 +97,7 @@ class CoRTXExplainer(LabelLearner):
         half for coalitions, the rest for labels where their number is left open.
     hidden_dim, n_blocks : int, default=256 and 3
         Width of the residual network and number of its blocks.
-    max_steps, batch_size : int, default=6000 and 256
+    max_steps, batch_size : int, default=10_000 and 256
         Optimiser steps on labels and rows in each.
     learning_rate, weight_decay : float, default=3e-3 and 1e-2
         Of AdamW, with warm-up and a cosine to zero, in both stages.
@@ -180,7 +180,7 @@ class CoRTXExplainer(LabelLearner):
         n_queries: int = 8_000_000,
         hidden_dim: int = 256,
         n_blocks: int = 3,
-        max_steps: int = 6000,
+        max_steps: int = 10_000,
         batch_size: int = 256,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._learned import POOL_BYTES
 from fastexplain.explainers._shapley_learned import (
     GAP_WEIGHT,
     ShapleyLearner,
@@ -34,7 +35,7 @@ from fastexplain.training import PoolPair, TargetPool
 __all__ = ["LabelLearner"]
 
 # rows that training sees at most thanks to copies, and copies of a row
-_COPIED_ROWS = 60_000
+_COPIED_ROWS = 200_000
 _MOST_COPIES = 60
 # coalitions of a row, where the source is left to the explainer
 _FEWEST, _MOST = 128, 4096
@@ -272,7 +273,9 @@ class LabelLearner(ShapleyLearner):
             )
         copies = self.n_copies
         if copies is None:
-            copies = int(np.clip(_COPIED_ROWS // max(len(rows), 1), 1, _MOST_COPIES))
+            numbers = null.shape[1] * (2 * len(self.output_names_) + 2)
+            most = min(_COPIED_ROWS, POOL_BYTES // (4 * numbers))
+            copies = int(np.clip(most // max(len(rows), 1), 1, _MOST_COPIES))
         few = (~null).sum(axis=1) <= MAX_COPIED
         single = self.removal_ is None and len(self.masker_.background_) == 1
         if not single or not few.any():

@@ -44,10 +44,11 @@ from fastexplain.training import (
     mix_rows,
 )
 
-__all__ = ["LearnedExplainer", "is_number"]
+__all__ = ["POOL_BYTES", "LearnedExplainer", "is_number"]
 
 _EXPLAIN_ROWS = 8192
-_POOL_BYTES = 2**30
+#: most memory that what the network learns from may take
+POOL_BYTES = 2**30
 _FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
@@ -204,7 +205,7 @@ class LearnedExplainer(BaseExplainer):
         left = self.n_queries - self._masked.n_queries if budget is None else budget
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
-        wanted = min(wanted, max(1, _POOL_BYTES // (4 * n_players * (n_out + 2))))
+        wanted = min(wanted, max(1, POOL_BYTES // (4 * n_players * (n_out + 2))))
         if wanted <= len(rows):
             return rows.take(rng.permutation(len(rows))[:wanted])
         # mixing beyond some tens of copies of each row adds nothing new

@@ -35,7 +35,7 @@ class SupervisedExplainer(LabelLearner):
     n_copies : int, optional
         Masked copies of each enumerated row to train on as well. The answers that label a row
         label its copies exactly, at no further cost. Default: so many that training sees about
-        60,000 rows, 60 of a row at most.
+        200,000 rows, 60 of a row at most.
     masker : TabularMasker, optional
         What removing a feature means; default ``TabularMasker(baseline, groups)``.
     baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
@@ -56,7 +56,7 @@ class SupervisedExplainer(LabelLearner):
         left open; real rows come first, then rows that mix the values of two.
     hidden_dim, n_blocks : int, default=256 and 3
         Width of the residual network and number of its blocks.
-    max_steps, batch_size : int, default=6000 and 256
+    max_steps, batch_size : int, default=10_000 and 256
         Optimiser steps and rows in each.
     learning_rate, weight_decay : float, default=3e-3 and 1e-2
         Of AdamW, with warm-up and a cosine to zero.
@@ -130,7 +130,7 @@ class SupervisedExplainer(LabelLearner):
         n_queries: int = 8_000_000,
         hidden_dim: int = 256,
         n_blocks: int = 3,
-        max_steps: int = 6000,
+        max_steps: int = 10_000,
         batch_size: int = 256,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,

@@ -6,6 +6,9 @@ import torch
 
 __all__ = ["coalition_loss", "label_loss"]
 
+# errors, in usual sizes of a value, from which on a row's distance counts and not its square
+_DELTA = 0.03
+
 
 def label_loss(
     values: torch.Tensor,
@@ -14,10 +17,14 @@ def label_loss(
     scale: torch.Tensor,
     null: torch.Tensor,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    r"""Mean squared error to labels (CoRTX, section 3.2), noisy labels counting less.
+    r"""Distance to labels (CoRTX-MSE, section 4.2): squared, or of exact rows its root.
 
-    Each entry is divided by :math:`s_k^2 + \sigma^2`, the usual size of the output's values
-    and the label's own sampling variance.
+    With :math:`m` the mean over a row's players of
+    :math:`(\hat\phi_j - \phi_j)^2 / (s^2 + \sigma_j^2)`, the usual size of the output's values
+    and the label's own sampling variance, a row costs :math:`m / 2` if its labels are noisy.
+    Squares are what an unbiased noise averages out in. Exact labels have none, and the
+    measure that counts is the mean of norms, not of squares: their rows cost the pseudo-Huber
+    :math:`\delta (\sqrt{m + \delta^2} - \delta)`, so that few hard rows do not rule.
 
     Parameters
     ----------
@@ -30,13 +37,17 @@ def label_loss(
     Returns
     -------
     loss : scalar tensor
+        Mean over rows and outputs.
     parts : dict of scalar tensors
     """
     square = scale[:, None] ** 2
-    noise = torch.where(variance < 0, square, variance)
     active = (~null)[:, None].to(values.dtype)
+    noise = torch.where(variance < 0, square, variance) * active
     fit = (values - labels) ** 2 / (square + noise) * active
-    loss = fit.sum() / (active.sum() * labels.shape[1]).clamp(min=1.0)
+    rows = fit.sum(dim=2) / active.sum(dim=2).clamp(min=1.0)
+    root = _DELTA * ((rows + _DELTA**2).sqrt() - _DELTA)
+    exact = (noise == 0).all(dim=2)
+    loss = torch.where(exact, root, 0.5 * rows).mean()
     return loss, {"labels": loss.detach()}
 
 

@@ -18,25 +18,38 @@ from fastexplain.networks._shapley import spread_gap
 from fastexplain.objectives import coalition_loss, info_nce_loss, label_loss
 
 
-def test_label_loss_is_the_weighted_mean_of_squares():
+def test_label_loss_is_half_the_square_or_the_root_of_it():
     g = torch.Generator().manual_seed(0)
-    values, labels = torch.randn(3, 2, 4, generator=g), torch.randn(3, 2, 4, generator=g)
-    variance = torch.rand(3, 2, 4, generator=g)
+    values, labels = torch.randn(4, 2, 4, generator=g), torch.randn(4, 2, 4, generator=g)
+    variance = torch.rand(4, 2, 4, generator=g)
     variance[0, 0, 1] = -1.0
-    scale, null = torch.tensor([0.5, 2.0]), torch.rand(3, 4, generator=g) < 0.3
-    total, count = 0.0, 0
-    for b in range(3):
+    # exact for one output, and for both; and a row of null players alone
+    variance[1, 0], variance[2] = 0.0, 0.0
+    scale, null = torch.tensor([0.5, 2.0]), torch.rand(4, 4, generator=g) < 0.3
+    null[3] = True
+    total = 0.0
+    for b in range(4):
         for k in range(2):
-            for i in range(4):
-                if not null[b, i]:
-                    noise = float(variance[b, k, i])
-                    square = float(scale[k]) ** 2
-                    weight = square + (square if noise < 0 else noise)
-                    total += float(values[b, k, i] - labels[b, k, i]) ** 2 / weight
-                    count += 1
-    assert label_loss(values, labels, variance, scale, null)[0].item() == pytest.approx(
-        total / count, rel=1e-5
-    )
+            square = float(scale[k]) ** 2
+            players = [i for i in range(4) if not null[b, i]]
+            noise = [float(variance[b, k, i]) for i in players]
+            error = [float(values[b, k, i] - labels[b, k, i]) ** 2 for i in players]
+            weight = [square + (square if n < 0 else n) for n in noise]
+            m = sum(e / w for e, w in zip(error, weight, strict=True)) / max(len(players), 1)
+            if any(n != 0 for n in noise):
+                total += m / 2
+            else:
+                total += 0.03 * (math.sqrt(m + 0.03**2) - 0.03)
+    loss, parts = label_loss(values, labels, variance, scale, null)
+    assert loss.item() == pytest.approx(total / 8, rel=1e-5)
+    assert parts["labels"].item() == loss.item()
+
+
+def test_small_errors_of_exact_labels_cost_half_their_square():
+    labels, null = torch.zeros(1, 1, 3), torch.zeros(1, 3, dtype=torch.bool)
+    values = torch.full((1, 1, 3), 1e-3)
+    loss, _ = label_loss(values, labels, torch.zeros(1, 1, 3), torch.ones(1), null)
+    assert loss.item() == pytest.approx(0.5e-6, rel=1e-2)
 
 
 def test_coalition_loss_is_the_mean_over_coalitions():
