@@ -202,7 +202,7 @@ class _SampledShapley(LabelSource):
             if not whole or value < 2:
                 raise ValueError(f"{name} must be a whole number, 2 or more, got {value!r}.")
         wanted = self.standard_error
-        if self.max_queries < self.n_queries:
+        if wanted is not None and self.max_queries < self.n_queries:
             raise ValueError(
                 f"max_queries={self.max_queries} is less than n_queries={self.n_queries}."
             )

@@ -94,8 +94,13 @@ def test_known_null_players_are_left_out(game):
 
 @pytest.mark.parametrize(
     "change",
-    [{"n_queries": 1}, {"n_queries": 2.5}, {"max_queries": True}, {"max_queries": 20}]
-    + [{"standard_error": 0.0}],
+    [
+        {"n_queries": 1},
+        {"n_queries": 2.5},
+        {"max_queries": True},
+        {"max_queries": 20, "standard_error": 0.1},
+        {"standard_error": 0.0},
+    ],
 )
 def test_bad_parameters_are_named(game, change):
     with pytest.raises(ValueError, match=next(iter(change))):
@@ -207,3 +212,9 @@ def test_agreement_with_shap_on_the_same_game(game):
     theirs = explainer.shap_values(rows, nsamples=5000, l1_reg=False, silent=True)
     found = ExactShapley().labels(masked, as_table(rows), np.random.default_rng(0))
     np.testing.assert_allclose(found.values[:, :, 1], theirs, atol=1e-8)
+
+
+def test_the_most_queries_bind_only_where_a_standard_error_is_asked_for(game):
+    found, _ = label(game, KernelShapley(60, max_queries=20))
+    want, _ = label(game, KernelShapley(60))
+    np.testing.assert_array_equal(found.values, want.values)
