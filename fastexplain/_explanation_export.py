@@ -89,6 +89,8 @@ def concat(explanations: Sequence[Explanation]) -> Explanation:
             raise ValueError(f"axes of the explanations differ: {first.dims} and {part.dims}")
         if (part._target is None) != (first._target is None):
             raise ValueError("some of the explanations say which output they explain, some do not")
+        if part.gap_is_spread != first.gap_is_spread:
+            raise ValueError("the values of only some of the explanations are made to add up")
         if part._columns_are_features != first._columns_are_features:
             raise ValueError("the data of only some of the explanations have a column a feature")
     new = first._copy()

@@ -47,7 +47,7 @@ class Explanation:
         The value a feature *without effect* has in that row. None means 0, as for Shapley
         values; attributions in [0, 1] have some level near 0.5.
     efficiency_gap : array-like of shape (n,) or (n, K), optional
-        Model output minus base value minus sum of the attributions.
+        Model output minus base value minus sum of the attributions as they were found.
     method : str
         How the values were found; for display.
     display_data : ndarray or DataFrame of shape (n, N), optional
@@ -56,6 +56,8 @@ class Explanation:
     additive : bool, optional
         Whether ``base_values`` plus the sum of ``values`` is meant to be the model output.
         Default: True when ``neutral_values`` is None.
+    gap_is_spread : bool, default=False
+        Whether ``values`` are corrected by the efficiency gap, and now add up.
 
     Attributes
     ----------
@@ -112,6 +114,7 @@ class Explanation:
         method: str = "",
         display_data: Any = None,
         additive: bool | None = None,
+        gap_is_spread: bool = False,
     ) -> None:
         values = floats(values)
         if values.ndim not in (1, 2, 3):
@@ -156,6 +159,7 @@ class Explanation:
         self._target = checked_target(self, target)
         self.method = str(method)
         self.additive = neutral_values is None if additive is None else bool(additive)
+        self.gap_is_spread = bool(gap_is_spread)
 
     def _copy(self) -> Explanation:
         """Return another explanation of the same arrays, to be changed by whoever asked."""
@@ -188,8 +192,17 @@ class Explanation:
 
     @property
     def efficiency_gap(self) -> np.ndarray | None:
-        """Output minus base value minus sum of attributions, (n,) or (n, K), or None."""
+        """Output minus base value minus sum of attributions, (n,) or (n, K), or None.
+
+        Before any correction: it tells how far a learned explainer was off, also where
+        ``gap_is_spread`` says that the values have been made to add up since.
+        """
         return self._shown(self._gap, ("row", "output"))
+
+    @property
+    def _missing(self) -> np.ndarray | None:
+        """What the values as they are lack to the output, (n, K)."""
+        return self._gap if self._gap is None or not self.gap_is_spread else 0.0 * self._gap
 
     @property
     def target(self) -> np.ndarray | None:

@@ -191,6 +191,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             efficiency_gap=gap,
             method=self._method(),
             display_data=_display(table, masker),
+            **self._meaning(),
         )
 
     def __call__(self, X: Any, target: Any = "predicted") -> Explanation:
@@ -370,6 +371,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """What ``_explain_table`` gives, and the efficiency gap (n, K) where one is known."""
         return *self._explain_table(table), None
+
+    def _meaning(self) -> dict[str, bool]:
+        """What an explanation has to know of its values, where it is not the usual."""
+        return {}
 
     def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
         """Values (n, N, K), and those of a feature without effect (n, K) or None."""

@@ -140,6 +140,9 @@ class LabelLearner(ShapleyLearner):
     def _adds_up(self) -> bool:
         return self.task == "attribution" and super()._adds_up()
 
+    def _meaning(self) -> dict[str, bool]:
+        return {"additive": False} if self.task == "ranking" else super()._meaning()
+
     @property
     def _score_name(self) -> str:  # type: ignore[override]
         return "Rank ACC" if self.task == "ranking" else ShapleyLearner._score_name

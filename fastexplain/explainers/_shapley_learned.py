@@ -56,6 +56,9 @@ class ShapleyLearner(LearnedExplainer):
             )
         return super()._need_model()
 
+    def _meaning(self) -> dict[str, bool]:
+        return {"gap_is_spread": self._adds_up()}
+
     # -- explaining ------------------------------------------------------------------------
     def _asks_outputs(self, target: Any) -> bool:
         return self._adds_up() or super()._asks_outputs(target)

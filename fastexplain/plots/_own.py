@@ -35,10 +35,10 @@ def axis_label(explanation: Explanation, mean: bool = False, shown: int | None =
 
 def adds_up(explanation: Explanation) -> bool:
     """Whether base value and values of a single row reach the model output, where known."""
-    if explanation._gap is None:
+    if explanation._missing is None:
         return True
     scale = np.abs(explanation._values).sum() + np.abs(explanation._base).sum()
-    return bool(np.abs(explanation._gap).max() <= 1e-3 * scale + 1e-12)
+    return bool(np.abs(explanation._missing).max() <= 1e-3 * scale + 1e-12)
 
 
 def _short(text: str) -> str:
@@ -213,7 +213,7 @@ def waterfall(explanation: Explanation, max_display: int, at: tuple[Axes, bool])
     if len(rest):
         widths = np.append(widths, values[rest].sum())
         labels.append(f"{len(rest)} other features")
-    gap = 0.0 if explanation._gap is None else float(explanation._gap[0, 0])
+    gap = 0.0 if explanation._missing is None else float(explanation._missing[0, 0])
     unexplained = not adds_up(explanation)
     if unexplained:
         widths = np.append(widths, gap)
@@ -228,7 +228,7 @@ def waterfall(explanation: Explanation, max_display: int, at: tuple[Axes, bool])
     for position, end in zip(np.arange(len(widths))[::-1], ends, strict=True):
         # to the next bar's start, so that the eye can follow the sum
         ax.plot([end, end], [position, position + 1], color=GREY, lw=0.8, ls=":", zorder=0)
-    reached = "model output" if explanation._gap is not None else "base value + attributions"
+    reached = "model output" if explanation._missing is not None else "base value + attributions"
     ax.axvline(base, color=GREY, lw=0.8, ls="--", zorder=0)
     xlabel = f"base value {base:.4g}  →  {reached} {ends[0]:.4g}"
     _frame(ax, labels, xlabel, _title(explanation))

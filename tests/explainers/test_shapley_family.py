@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -501,3 +502,34 @@ def test_a_frozen_encoder_is_left_as_the_contrast_made_it(numbers, classifier, t
     loaded = fastexplain.load(tmp_path / "frozen", model=classifier)
     found = [e.explain(numbers[0][:9]).values for e in (loaded, long)]
     np.testing.assert_array_equal(*found)
+
+
+def test_a_waterfall_ends_at_the_models_output(numbers, classifier):
+    X = numbers[0]
+    for normalize in ("additive", None):
+        explainer = quick(FastSHAPExplainer, normalize=normalize).fit(X, classifier)
+        one = explainer.explain(X[:3], target=0)[1]
+        axes = one.plot.waterfall(backend="own")
+        labels = [text.get_text() for text in axes.get_yticklabels()]
+        # with normalize=None nobody asked what the output is
+        assert "not attributed" not in labels
+        if normalize == "additive":
+            output = classifier.predict_proba(X[1:2])[0, 0]
+            assert f"{output:.3g}"[:4] in axes.get_xlabel()
+            assert one.efficiency_gap != 0.0
+            other = quick(FastSHAPExplainer, normalize=None).fit(X, classifier)
+            with pytest.raises(ValueError, match="made to add up|differ"):
+                fastexplain.Explanation.concat([explainer.explain(X[:2]), other.explain(X[:2])])
+    plt.close("all")
+
+
+def test_ranks_are_not_stacked(numbers, classifier):
+    explanation = (
+        quick(SupervisedExplainer, task="ranking")
+        .fit(numbers[0], classifier)
+        .explain(numbers[0][:3])
+    )
+    assert not explanation.additive
+    explanation[0].plot.waterfall()
+    explanation.plot.bar()
+    plt.close("all")
