@@ -46,6 +46,8 @@ _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": Permu
 # times that coalitions without labels are seen at most: what is particular to a draw of few is
 # learned by heart in more, and harms what the labels teach
 _PASSES = 20
+# exact labels up to which coalitions count in full
+_FEW_LABELS = 250.0
 #: stands for a label's unknown error, so that tensors hold no NaN
 _UNKNOWN = -1.0
 
@@ -53,8 +55,6 @@ _UNKNOWN = -1.0
 class LabelLearner(ShapleyLearner):
     """Base of explainers that learn from Shapley labels of some rows."""
 
-    #: of the query budget, where the number of labels is left open
-    _label_share = 0.85
     task: str
     label_source: Any
     label_fraction: float | None
@@ -100,20 +100,22 @@ class LabelLearner(ShapleyLearner):
         learn, held = self._split(table.take(chosen), seed)
         train, held = chosen[learn], chosen[held]
         if given is None:
-            pool, validate = self._label(table, train, held, seed, started, checkpoint)
+            pool, validate, n_rows = self._label(table, train, held, seed, started, checkpoint)
         else:
-            pool = self._given(table, train, given)
+            pool, n_rows = self._given(table, train, given), len(train)
             some = self._given(table, held, given)
             validate = self._validate_on(some, some["labels"], some["total"])
-        module = self._fresh_network(seed, typical_size(pool["labels"], pool["null"]))
+        scale = typical_size(pool["labels"], pool["null"])
+        module = self._fresh_network(seed, scale)
         self._prepare(module, table, seed, started)
 
         # held-out rows are held out of this, too
         rest = np.setdiff1d(np.arange(len(table)), held)
+        weight = coalition_weight(n_rows * precision(pool, scale))
         free = None
-        if self.task == "attribution":
+        if self.task == "attribution" and weight:
             free = self._unlabelled(table.take(rest if len(rest) else held), seed, started)
-        loss = self._loss(module, free is not None)
+        loss = self._loss(module, 0.0 if free is None else weight)
         experience: Any = TargetPool(pool, self.batch_size, seed)
         if free is not None:
             n_free = len(free["x"])
@@ -122,10 +124,10 @@ class LabelLearner(ShapleyLearner):
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)
         self._finish(module, fitted)
 
-    def _loss(self, module: Any, both: bool) -> Any:
+    def _loss(self, module: Any, weight: float) -> Any:
         if self.task == "ranking":
             return _rank_labels
-        return _LabelsAndCoalitions(self, module, both)
+        return _LabelsAndCoalitions(self, module, weight)
 
     def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
         """What a subclass does to the network before it sees labels."""
@@ -256,7 +258,8 @@ class LabelLearner(ShapleyLearner):
         seed: int,
         started: float,
         checkpoint: Any,
-    ) -> tuple[dict[str, torch.Tensor], Any]:
+    ) -> tuple[dict[str, torch.Tensor], Any, int]:
+        """Labels to train on, a validator, and how many rows were labelled."""
         null = self._encode(table.take(train))["null"].numpy()
         source = self._source(null)
         rows = table.take(train)
@@ -272,7 +275,7 @@ class LabelLearner(ShapleyLearner):
                 rows,
                 np.random.default_rng([seed, 3]),
                 source.most_queries,
-                self._label_share * self.n_queries,
+                self._label_budget(masks_needed(null, source.most_queries).mean()),
             )
         copies = self.n_copies
         if copies is None:
@@ -290,8 +293,13 @@ class LabelLearner(ShapleyLearner):
             return self._label_chunk(part, source, copies, rng)
 
         pool = self._collect(rows, make, started, checkpoint)
-        used = pool.pop("used").flatten()
-        return {name: tensor.flatten(0, 1)[used] for name, tensor in pool.items()}, validate
+        used = pool.pop("used")
+        flat = {name: tensor.flatten(0, 1)[used.flatten()] for name, tensor in pool.items()}
+        return flat, validate, len(used)
+
+    def _label_budget(self, per_row: float) -> float:
+        """Queries for labels where their number is left open, at so many for a row."""
+        return 0.85 * self.n_queries
 
     def _source(self, null: np.ndarray) -> LabelSource:
         if isinstance(self.label_source, LabelSource):
@@ -370,17 +378,37 @@ class LabelLearner(ShapleyLearner):
             raise ValueError(f"n_copies must be a whole number, 0 or more, got {copies!r}.")
 
 
+def precision(pool: dict[str, torch.Tensor], scale: torch.Tensor) -> float:
+    """What share of a label is not noise, 1 for exact ones."""
+    square = scale[:, None] ** 2
+    noise = torch.where(pool["variance"] < 0, square, pool["variance"])
+    kept = torch.where(noise > 0, square / (square + noise), 1.0)
+    active = (~pool["null"])[:, None].expand_as(kept)
+    return float(kept[active].mean()) if bool(active.any()) else 1.0
+
+
+def coalition_weight(n_rows: float) -> float:
+    """What coalitions of other rows count beside exact labels of so many rows.
+
+    The few answers to coalitions of a row are a noisy label of it. Beside few labels they
+    keep the network from learning those by heart; beside many, their noise is what is left:
+    the weight falls with the square of the labels, and then coalitions are not asked for.
+    """
+    weight = min(1.0, (_FEW_LABELS / max(n_rows, 1.0)) ** 2)
+    return weight if weight >= 0.01 else 0.0
+
+
 class _LabelsAndCoalitions:
     """The labels' loss on a batch, and the coalitions' of rows without labels."""
 
-    def __init__(self, explainer: LabelLearner, module: Any, both: bool) -> None:
+    def __init__(self, explainer: LabelLearner, module: Any, weight: float) -> None:
         self.explainer = explainer
         # asked for its scale only now and then: it may have moved to another device
         self.module = module
-        self.both = both
+        self.weight = weight
 
     def __call__(self, network: Any, batch: dict[str, torch.Tensor]) -> Any:
-        if not self.both:
+        if not self.weight:
             values, spread, gap = self.explainer._efficient(network, batch)
             fit, parts = self._labels(values, spread, batch)
             return fit + GAP_WEIGHT * gap, parts
@@ -392,7 +420,7 @@ class _LabelsAndCoalitions:
         fit, parts = self._labels(values[:n], spread[:n], batch)
         scale = usual_size(self.module)
         rest, more = coalition_loss(spread[n:], free["masks"], free["gains"], scale)
-        weight = (len(values) - n) / n
+        weight = self.weight * (len(values) - n) / n
         return fit + weight * rest + GAP_WEIGHT * (1 + weight) * gap, parts | more
 
     def _labels(
