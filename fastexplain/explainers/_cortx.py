@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastexplain.explainers._labelled import LabelLearner, coalition_weight
+from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.explainers._learned import is_number
 from fastexplain.maskers import TabularMasker
 from fastexplain.networks import TabularNetwork
@@ -67,9 +67,8 @@ class CoRTXExplainer(LabelLearner):
     n_masks : int, default=32
         Coalitions of each row, labelled or not, whose answers train the network beside the
         labels, by FastSHAP's loss; as many rows as half of ``n_queries`` buys. They count in
-        full beside exact labels of 250 rows, less beside more, and are not asked for beside
-        2,500. 0 is the paper's method, which learns from the labels alone, as
-        ``task="ranking"`` does.
+        full beside exact labels of up to 250 rows, and ever less beside more. 0 is the paper's
+        method, which learns from the labels alone, as ``task="ranking"`` does.
     label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
         Where labels come from; see ``SupervisedExplainer``.
     label_fraction : float, optional
@@ -236,13 +235,10 @@ class CoRTXExplainer(LabelLearner):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _label_budget(self, per_row: float) -> float:
-        most = (0.95 - _POSITIVE_SHARE) * self.n_queries
-        if not self.n_masks or self.task == "ranking":
-            return most
-        # labels of so many rows that coalitions would not count, or coalitions beside few
-        rows = most / max(per_row * len(self.masker_.background_), 1.0)
-        return (most - _COALITION_SHARE * self.n_queries) if coalition_weight(rows) else most
+    @property
+    def _label_share(self) -> float:  # type: ignore[override]
+        alone = not self.n_masks or self.task == "ranking"
+        return 0.95 - _POSITIVE_SHARE - (0.0 if alone else _COALITION_SHARE)
 
     def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
         """Learn the encoder by contrast, without labels."""
