@@ -102,7 +102,7 @@ class CoRTXExplainer(LabelLearner):
         Optimiser steps on labels and rows in each.
     learning_rate, weight_decay : float, default=3e-3 and 1e-2
         Of AdamW, with warm-up and a cosine to zero, in both stages.
-    patience : int, default=10
+    patience : int, default=20
         Validations without a new best before training stops.
     validation_fraction : float, default=0.1
         Share of the labelled rows held out to validate on, 256 at most.
@@ -185,7 +185,7 @@ class CoRTXExplainer(LabelLearner):
         batch_size: int = 256,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-2,
-        patience: int = 10,
+        patience: int = 20,
         validation_fraction: float = 0.1,
         model_batch_size: int | None = None,
         n_jobs: int | None = None,

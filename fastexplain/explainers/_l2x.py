@@ -35,7 +35,7 @@ class L2XExplainer(LearnedExplainer):
     Parameters
     ----------
     n_selected : int, optional
-        k, the features that the predictor gets to see; default a third of them, 1 at least.
+        k, the features that the predictor gets to see; default a third of them, from 1 to 10.
     temperature : float, default=0.5
         Tau of the relaxed choice.
     masker : TabularMasker, optional
@@ -170,7 +170,7 @@ class L2XExplainer(LearnedExplainer):
             raise ValueError(
                 f"n_selected={self.n_selected} is more than the {n_players} features there are."
             )
-        self.n_selected_ = int(self.n_selected or max(1, round(n_players / 3)))
+        self.n_selected_ = int(self.n_selected or np.clip(round(n_players / 3), 1, 10))
         train, held = self._split(table, seed)
         self._fit_encoder(table, seed, started)
         checkpoint = self._make_checkpoint(table, seed)

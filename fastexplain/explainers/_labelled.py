@@ -40,8 +40,8 @@ _MOST_COPIES = 60
 # coalitions of a row, where the source is left to the explainer
 _FEWEST, _MOST = 128, 4096
 _TASKS = ("attribution", "ranking")
-# rows ranked at once: each has the square of its features in scores
-_RANKED_ROWS = 1024
+# scores of rows ranked at once: each has the square of its features, for each output
+_SCORES = 2**24
 _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
 # times that coalitions without labels are seen at most: what is particular to a draw of few is
 # learned by heart in more, and harms what the labels teach
@@ -183,8 +183,10 @@ class LabelLearner(ShapleyLearner):
             return super()._attribute(table, outputs)
         device = next(self._network.parameters()).device
         parts = []
-        for start in range(0, len(table), _RANKED_ROWS):
-            inputs = self._encode(table.take(slice(start, start + _RANKED_ROWS)))
+        size = len(self.output_names_) * self.masker_.n_players**2
+        step = int(np.clip(_SCORES // size, 1, 8192))
+        for start in range(0, len(table), step):
+            inputs = self._encode(table.take(slice(start, start + step)))
             null = inputs["null"].to(device)
             ranks = decode_ranking(self._network(inputs["x"].to(device), null), null)
             parts.append(ranks.transpose(1, 2).cpu().double().numpy())
