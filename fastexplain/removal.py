@@ -13,17 +13,18 @@ from torch import nn
 
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import TabularEncoder, TabularNetwork
+from fastexplain.networks._encoder import quantiles_of
 from fastexplain.objectives import as_outputs, distillation_loss
 from fastexplain.tables import Table
 from fastexplain.training import TargetPool, Trainer, TrainSettings
 
 __all__ = ["SurrogateRemoval"]
 
-# most masked rows in one forward pass, and coalitions of a held-out row
-_CALL_ROWS = 16_384
+# most masked rows in one forward pass, most numbers that they are embedded in, and coalitions
+# of a held-out row
+_CALL_ROWS, _CALL_NUMBERS = 16_384, 2**24
 _HELD_MASKS = 16
 _HELD_ROWS = 256
-_EDGES = 65
 
 
 class SurrogateRemoval(BaseEstimator):
@@ -133,7 +134,7 @@ class SurrogateRemoval(BaseEstimator):
         """
         self._validate()
         self._masker, self._kind = masked.masker, masked.predictor.kind
-        encoder = TabularEncoder.fit(table, _EDGES)
+        encoder = TabularEncoder.fit(table, quantiles_of(table))
         outputs = masked.outputs(table).cpu().float()
         center, spread = torch.zeros(outputs.shape[1]), torch.ones(outputs.shape[1])
         if self._kind == "regression":
@@ -222,8 +223,10 @@ class SurrogateRemoval(BaseEstimator):
         row = np.repeat(np.arange(n_rows), n_masks)
         flat = torch.from_numpy(masks.reshape(len(row), -1).copy())
         parts = [x.new_zeros((0, len(self._center)))]
-        for start in range(0, len(row), _CALL_ROWS):
-            some = slice(start, start + _CALL_ROWS)
+        width = self._network.embed_numbers.out_features + self.hidden_dim
+        step = int(np.clip(_CALL_NUMBERS // width, 1, _CALL_ROWS))
+        for start in range(0, len(row), step):
+            some = slice(start, start + step)
             logits = self._logits(self._network, x[row[some]].to(device), flat[some].to(device))
             found = as_outputs(logits.float(), self._kind).cpu()
             parts.append(found * self._spread + self._center)
@@ -284,6 +287,18 @@ class SurrogateRemoval(BaseEstimator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
+        blocks = self.n_blocks
+        if isinstance(blocks, bool) or not isinstance(blocks, numbers.Integral) or blocks < 0:
+            raise ValueError(f"n_blocks must be a whole number, 0 or more, got {blocks!r}.")
+        ranges = {
+            "learning_rate": ("above 0", lambda v: v > 0),
+            "weight_decay": ("0 or more", lambda v: v >= 0),
+            "validation_fraction": ("in [0, 1)", lambda v: 0 <= v < 1),
+        }
+        for name, (text, holds) in ranges.items():
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or not holds(value):
+                raise ValueError(f"{name} must be {text}, got {value!r}.")
 
 
 class _Masked:

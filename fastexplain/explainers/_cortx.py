@@ -43,7 +43,8 @@ class CoRTXExplainer(LabelLearner):
         What is learned from labels: the values, by least squares, or their ranking, by
         cross-entropy over each place's feature (CoRTX-CE). Explanations of ``"ranking"`` hold
         ranks: a permutation of 1 to N for each row, N for the largest signed value. They do
-        not add up to anything, and need no model.
+        not add up to anything, and need no model. (In ``benchmarks/cortx_adult.py`` the values'
+        own ranking is nearer to the true one.)
     positives : {"compact", "random", "maximum"}, default="compact"
         Which masked copy is the positive: the one whose prediction moves least, any, or the
         one whose prediction moves most (the paper's ablations, Figure 6).

@@ -30,7 +30,7 @@ from fastexplain.explainers._state import (
 from fastexplain.maskers import TabularMasker
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import TabularEncoder, TabularNetwork
-from fastexplain.networks._encoder import is_quantity
+from fastexplain.networks._encoder import quantiles_of
 from fastexplain.persistence import decode_value, encode_value, save_state
 from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table
@@ -52,10 +52,6 @@ POOL_BYTES = 2**30
 _FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
-#: quantiles of one column, and of n together: ``_EDGES * sqrt(n)``, up to a most
-_MAX_EDGES = 129
-_EDGES = 256
-_ALL_EDGES = 4096
 
 
 class LearnedExplainer(BaseExplainer):
@@ -159,9 +155,7 @@ class LearnedExplainer(BaseExplainer):
 
     def _fit_encoder(self, table: Table, seed: int, started: float) -> None:
         """Learn the columns, and which of their values act like the baseline."""
-        n = max(1, sum(is_quantity(table, j) for j in range(table.n_columns)))
-        edges = int(np.clip(min(_EDGES / n**0.5, _ALL_EDGES / n), 2, _MAX_EDGES))
-        self._encoder = TabularEncoder.fit(table, edges)
+        self._encoder = TabularEncoder.fit(table, quantiles_of(table))
         if self.removal_ is not None:
             # a surrogate sees values; none of them is as good as absent
             self._inert = InertValues.none(table.n_columns)

@@ -22,7 +22,8 @@ class SupervisedExplainer(LabelLearner):
         What is learned from labels: the values, by least squares, or their ranking, by
         cross-entropy over each place's feature (CoRTX-CE). Explanations of ``"ranking"`` hold
         ranks: a permutation of 1 to N for each row, N for the largest signed value. They do
-        not add up to anything, and need no model.
+        not add up to anything, and need no model. (In ``benchmarks/cortx_adult.py`` the values'
+        own ranking is nearer to the true one.)
     label_source : {"auto", "exact", "kernel", "permutation"} or LabelSource, default="auto"
         Where labels come from, see ``fastexplain.labels``. ``"auto"`` is ``KernelShapley``
         with 4,096 coalitions, so that rows with up to 12 features off the baseline are

@@ -9,10 +9,14 @@ import numpy as np
 
 from fastexplain.tables import Table
 
-__all__ = ["ColumnEncoder", "TabularEncoder"]
+__all__ = ["ColumnEncoder", "TabularEncoder", "quantiles_of"]
 
 # categories beyond the most frequent ones share a code: they are too rare to learn from
 _MAX_CATEGORIES = 256
+#: quantiles of one column, and of n together: ``_EDGES * sqrt(n)``, up to a most
+_MAX_EDGES = 129
+_EDGES = 256
+_ALL_EDGES = 4096
 _CLIP = 1e30
 _GAP = 1e-30
 
@@ -107,6 +111,12 @@ class TabularEncoder:
     def _scaled(self, matrix: np.ndarray) -> np.ndarray:
         scaled = (matrix - self._center) / self._scale
         return np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
+
+
+def quantiles_of(table: Table) -> int:
+    """How many quantiles of each column a network is given: fewer of more columns."""
+    n = max(1, sum(is_quantity(table, j) for j in range(table.n_columns)))
+    return int(np.clip(min(_EDGES / n**0.5, _ALL_EDGES / n), 2, _MAX_EDGES))
 
 
 def _plain(value: Any) -> Any:

@@ -207,8 +207,11 @@ def test_bad_removal(numbers, classifier):
     X = numbers[0]
     with pytest.raises(ValueError, match="removal must be"):
         ExactExplainer(removal="conditional").fit(X, classifier)
-    with pytest.raises(ValueError, match="max_steps"):
-        ExactExplainer(removal=SurrogateRemoval(max_steps=0)).fit(X, classifier)
+    bad = {"max_steps": 0, "hidden_dim": 2.5, "n_blocks": -1, "learning_rate": "fast"}
+    bad |= {"weight_decay": -1.0, "validation_fraction": 1.0, "patience": True}
+    for name, value in bad.items():
+        with pytest.raises(ValueError, match=name):
+            ExactExplainer(removal=SurrogateRemoval(**{name: value})).fit(X, classifier)
 
 
 def test_masks_of_every_size():
