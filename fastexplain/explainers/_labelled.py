@@ -10,12 +10,16 @@ import torch
 from torch import nn
 
 from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._label_losses import (
+    LabelsAndCoalitions,
+    coalition_weight,
+    precision,
+    rank_labels,
+)
 from fastexplain.explainers._learned import POOL_BYTES
 from fastexplain.explainers._shapley_learned import (
-    GAP_WEIGHT,
     ShapleyLearner,
     typical_size,
-    usual_size,
 )
 from fastexplain.labels import (
     ExactShapley,
@@ -28,7 +32,6 @@ from fastexplain.labels._copies import MAX_COPIED
 from fastexplain.metrics import rank_accuracy
 from fastexplain.networks import RankingNetwork
 from fastexplain.networks._ranking import MAX_RANKED, decode_ranking
-from fastexplain.objectives import coalition_loss, label_loss, ranking_loss
 from fastexplain.tables import Table
 from fastexplain.training import PoolPair, TargetPool
 
@@ -46,11 +49,6 @@ _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": Permu
 # times that coalitions without labels are seen at most: what is particular to a draw of few is
 # learned by heart in more, and harms what the labels teach
 _PASSES = 20
-# exact labels up to which coalitions count in full
-_FEW_LABELS = 250.0
-# how fast their weight falls beside more, and where it ends; by a validation split of the
-# CoRTX authors' Adult, at 1%, 5% and 25% of the labels
-_FALL, _LEAST_WEIGHT = 3.5, 3e-4
 #: stands for a label's unknown error, so that tensors hold no NaN
 _UNKNOWN = -1.0
 
@@ -131,8 +129,8 @@ class LabelLearner(ShapleyLearner):
 
     def _loss(self, module: Any, weight: float) -> Any:
         if self.task == "ranking":
-            return _rank_labels
-        return _LabelsAndCoalitions(self, module, weight)
+            return rank_labels
+        return LabelsAndCoalitions(self, module, weight)
 
     def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
         """What a subclass does to the network before it sees labels."""
@@ -379,60 +377,3 @@ class LabelLearner(ShapleyLearner):
         whole = isinstance(copies, int | np.integer) and not isinstance(copies, bool)
         if copies is not None and not (whole and copies >= 0):
             raise ValueError(f"n_copies must be a whole number, 0 or more, got {copies!r}.")
-
-
-def precision(pool: dict[str, torch.Tensor], scale: torch.Tensor) -> float:
-    """What share of a label is not noise, 1 for exact ones."""
-    square = scale[:, None] ** 2
-    noise = torch.where(pool["variance"] < 0, square, pool["variance"])
-    kept = torch.where(noise > 0, square / (square + noise), 1.0)
-    active = (~pool["null"])[:, None].expand_as(kept)
-    return float(kept[active].mean()) if bool(active.any()) else 1.0
-
-
-def coalition_weight(n_rows: float) -> float:
-    """What coalitions of other rows count beside exact labels of so many rows.
-
-    The few answers to coalitions of a row are a noisy label of it. Beside few labels they
-    keep the network from learning those by heart; beside many, their noise would be what is
-    left of the error, and they only tell it where no label is.
-    """
-    weight = (_FEW_LABELS / max(n_rows, 1.0)) ** _FALL
-    return float(np.clip(weight, _LEAST_WEIGHT, 1.0))
-
-
-class _LabelsAndCoalitions:
-    """The labels' loss on a batch, and the coalitions' of rows without labels."""
-
-    def __init__(self, explainer: LabelLearner, module: Any, weight: float) -> None:
-        self.explainer = explainer
-        # asked for its scale only now and then: it may have moved to another device
-        self.module = module
-        self.weight = weight
-
-    def __call__(self, network: Any, batch: dict[str, torch.Tensor]) -> Any:
-        if not self.weight:
-            values, spread, gap = self.explainer._efficient(network, batch)
-            fit, parts = self._labels(values, spread, batch)
-            return fit + GAP_WEIGHT * gap, parts
-        free = {k.removeprefix("free_"): v for k, v in batch.items() if k.startswith("free_")}
-        # one pass over both: a wrapped network may be called once a step
-        joined = {k: torch.cat([batch[k], free[k]]) for k in ("x", "null", "total")}
-        values, spread, gap = self.explainer._efficient(network, joined)
-        n = len(batch["x"])
-        fit, parts = self._labels(values[:n], spread[:n], batch)
-        scale = usual_size(self.module)
-        rest, more = coalition_loss(spread[n:], free["masks"], free["gains"], scale)
-        weight = self.weight * (len(values) - n) / n
-        return fit + weight * rest + GAP_WEIGHT * (1 + weight) * gap, parts | more
-
-    def _labels(
-        self, values: torch.Tensor, spread: torch.Tensor, batch: dict[str, torch.Tensor]
-    ) -> Any:
-        given = spread if self.explainer._adds_up() else values
-        scale = usual_size(self.module)
-        return label_loss(given, batch["labels"], batch["variance"], scale, batch["null"])
-
-
-def _rank_labels(module: Any, batch: dict[str, torch.Tensor]) -> Any:
-    return ranking_loss(module(batch["x"], batch["null"]), batch["labels"])

@@ -23,7 +23,7 @@ from fastexplain import (
     TabularMasker,
 )
 from fastexplain.explainers._cortx import choose_positive
-from fastexplain.explainers._labelled import coalition_weight, precision
+from fastexplain.explainers._label_losses import coalition_weight, precision
 from fastexplain.labels import ExactShapley, KernelShapley
 from fastexplain.metrics import rank_accuracy
 
@@ -427,7 +427,7 @@ def test_networks_train_on_another_device_than_they_were_made_on(kind, numbers, 
     module.to(torch.float64)
     assert module.scale is not before
     if kind is not FastSHAPExplainer:
-        from fastexplain.explainers._labelled import _LabelsAndCoalitions
+        from fastexplain.explainers._label_losses import _LabelsAndCoalitions
 
         loss = _LabelsAndCoalitions(explainer, module, False)
         assert not any(isinstance(v, torch.Tensor) for v in vars(loss).values())
