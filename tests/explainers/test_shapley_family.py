@@ -427,9 +427,9 @@ def test_networks_train_on_another_device_than_they_were_made_on(kind, numbers, 
     module.to(torch.float64)
     assert module.scale is not before
     if kind is not FastSHAPExplainer:
-        from fastexplain.explainers._label_losses import _LabelsAndCoalitions
+        from fastexplain.explainers._label_losses import LabelsAndCoalitions
 
-        loss = _LabelsAndCoalitions(explainer, module, False)
+        loss = LabelsAndCoalitions(explainer, module, 0.0)
         assert not any(isinstance(v, torch.Tensor) for v in vars(loss).values())
 
 
