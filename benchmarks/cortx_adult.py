@@ -24,6 +24,7 @@ from _autoint import Task, load
 from _report import RESULTS, mean_spread, print_table, save
 
 from fastexplain import CoRTXExplainer, FastSHAPExplainer, L2XExplainer, SupervisedExplainer
+from fastexplain.labels import KernelShapley
 from fastexplain.metrics import faithfulness, l2_error, rank_accuracy, throughput
 
 PAPER: dict[str, Any] = {"n_masks": 0, "n_copies": 0}
@@ -53,6 +54,17 @@ for share in (5, 25):
         RUNS[f"cortx {share}% {which}"] = (CoRTXExplainer, labels | PAPER | {"positives": which})
     RUNS[f"cortx {share}% as printed"] = (CoRTXExplainer, labels | AS_PRINTED)
     RUNS[f"cortx {share}% ranking"] = (CoRTXExplainer, labels | {"task": "ranking"})
+# what pays: each stage taken away, and labels bought for the queries that it takes
+for share in (0.5, 1, 5):
+    labels = {"label_fraction": share / 100}
+    RUNS[f"cortx {share}% coalitions alone"] = (CoRTXExplainer, labels | {"contrastive_steps": 0})
+RUNS["supervised 5% no copies"] = (SupervisedExplainer, {"label_fraction": 0.05, "n_copies": 0})
+# as many queries as "cortx 5%" asks, and as "supervised 5%" asks
+RUNS["supervised 20%"] = (SupervisedExplainer, {"label_fraction": 0.2})
+RUNS["supervised noisy"] = (
+    SupervisedExplainer,
+    {"label_source": KernelShapley(64), "label_fraction": 1.0, "n_copies": 0},
+)
 
 # (run, l2-error, Rank ACC, faithfulness) as printed, or of the authors' weights evaluated alike
 PRINTED = {
@@ -77,8 +89,24 @@ FIGURES = {
         for s in (5, 25)
         for which in ("labels alone", "random", "maximum", "no contrast", "as printed")
     ],
+    "What pays, at equal queries": [
+        *(f"cortx {s}% coalitions alone" for s in (0.5, 1, 5)),
+        *(f"cortx {s}%" for s in (0.5, 1, 5)),
+        "supervised 20%",
+        "supervised 5%",
+        "supervised 5% no copies",
+        "supervised noisy",
+        "cortx 5% labels alone",
+        "cortx 5% no contrast",
+    ],
     "Table 5: L2X": ["l2x", "cortx 25%", "cortx 25% ranking"],
 }
+
+
+def settings_of(run: str) -> dict[str, Any]:
+    """Parameters of a run as JSON values."""
+    plain = (bool, int, float, str)
+    return {k: v if isinstance(v, plain) else repr(v) for k, v in RUNS[run][1].items()}
 
 
 def measure(run: str, seed: int, task: Task) -> dict[str, Any]:
@@ -96,7 +124,7 @@ def measure(run: str, seed: int, task: Task) -> dict[str, Any]:
     return {
         "run": run,
         "seed": seed,
-        "params": params,
+        "params": settings_of(run),
         "l2": None if ranks else float(error.mean()),
         "rank_acc": float(right.mean()),
         "l2_unseen": None if ranks else float(error[task.unseen].mean()),
@@ -142,7 +170,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     if path.exists() and not args.fresh:
         rows = json.loads(path.read_text())["rows"]
-        rows = [row for row in rows if row.get("params") == RUNS.get(row["run"], (0, None))[1]]
+        rows = [r for r in rows if r["run"] in RUNS and r["params"] == settings_of(r["run"])]
     done = {(row["run"], row["seed"]) for row in rows}
     task = load()
     for seed in range(args.seeds):
