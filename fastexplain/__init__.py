@@ -2,6 +2,7 @@
 
 from fastexplain._version import __version__
 from fastexplain.explainers import (
+    ConceptSetExplainer,
     CoRTXExplainer,
     ExactExplainer,
     FastSHAPExplainer,
@@ -11,21 +12,24 @@ from fastexplain.explainers import (
     SupervisedExplainer,
 )
 from fastexplain.explanation import Explanation
-from fastexplain.maskers import TabularMasker
+from fastexplain.maskers import ImageMasker, TabularMasker, TextMasker
 from fastexplain.persistence import load
 from fastexplain.removal import SurrogateRemoval
 
 __all__ = [
     "CoRTXExplainer",
+    "ConceptSetExplainer",
     "ExactExplainer",
     "Explanation",
     "FEXExplainer",
     "FastSHAPExplainer",
+    "ImageMasker",
     "L2XExplainer",
     "RISEExplainer",
     "SupervisedExplainer",
     "SurrogateRemoval",
     "TabularMasker",
+    "TextMasker",
     "__version__",
     "load",
 ]

@@ -108,7 +108,7 @@ def concat_tables(tables: Sequence[Any], what: str = "data") -> Any:
     widths = {tuple(table.shape[1:]) for table in tables}
     names = {tuple(column_names(table) or ()) for table in tables}
     if len(widths) > 1 or len(names) > 1:
-        raise ValueError(f"{what} of the explanations have different columns")
+        raise ValueError(f"{what} of the explanations have different columns or shapes")
     if which == "numpy":
         return np.concatenate(tables)
     return sys.modules[which].concat(list(tables))

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastexplain import _explanation_data as tables
 from fastexplain._explanation_html import output_name
+from fastexplain._explanation_layout import concat_layouts, layout_kind
 from fastexplain._extras import optional_import
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ def to_shap(explanation: Explanation, center: bool) -> shap.Explanation:
     """See ``Explanation.to_shap``."""
     module = optional_import("shap", "shap", "Explanation.to_shap")
     source = explanation.centered if center else explanation
+    which = layout_kind(source._layout)
+    if which != "none" and source._data is not None:
+        from fastexplain import _explanation_shap as pictures
+
+        return (
+            pictures.images(module, source) if which == "images" else pictures.texts(module, source)
+        )
     values, base = source._values, source._base
     data = display = None
     if source._display is not None:
@@ -93,8 +101,11 @@ def concat(explanations: Sequence[Explanation]) -> Explanation:
             raise ValueError("the values of only some of the explanations are made to add up")
         if part._columns_are_features != first._columns_are_features:
             raise ValueError("the data of only some of the explanations have a column a feature")
+    lengths = [len(part._values) for part in parts]
+    layout = concat_layouts([part._layout for part in parts], lengths)
     new = first._copy()
     new.dims = ("row", *axes)
+    new._layout = layout
     new._values = np.concatenate([part._values for part in parts])
     new._base = np.concatenate([part._base for part in parts])
     # without a neutral value it is zero; without an efficiency gap it is unknown

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastexplain._explanation_data import column
+from fastexplain._explanation_layout import layout_kind
 
 if TYPE_CHECKING:
     from fastexplain.explanation import Explanation
 
-__all__ = ["html", "output_name", "summary", "target_text"]
+__all__ = ["html", "output_name", "row_caption", "summary", "target_text"]
 
 _ROWS, _COLUMNS = 5, 10
+_IMAGES, _CHARACTERS = 4, 600
 
 
 def output_name(explanation: Explanation, position: int) -> str:
@@ -62,22 +64,70 @@ def _cell(value: float, scale: float, shown: str) -> str:
     return f'<td style="text-align:right;background:rgba({colour},{alpha:.2f})"{shown}'
 
 
+def row_caption(explanation: Explanation, row: int) -> str:
+    """What a picture of a row says above it: its position, and its target if rows differ."""
+    single = "row" not in explanation.dims
+    parts = [] if single else [str(row)]
+    if explanation._target is not None and (single or target_text(explanation) == "target per row"):
+        parts.append(output_name(explanation, int(explanation._target[row])))
+    return " \u00b7 ".join(parts)
+
+
 def html(explanation: Explanation) -> str:
-    """Small table of the first rows: red above the value of no effect, blue below."""
+    """First rows in colours: red above the value of no effect, blue below.
+
+    Images and texts are shown themselves, other rows in a small table of their values.
+    """
+    pictures = ""
+    if explanation._data is not None and explanation._values.size:
+        pictures = _pictures(explanation)
+    return f"<div><p>{_heading(explanation)}</p>{pictures or _table(explanation)}</div>"
+
+
+def _heading(explanation: Explanation) -> str:
+    text = f"<b>Explanation</b>: {escape(summary(explanation))}"
+    n_outputs = explanation._values.shape[2]
+    if n_outputs > 1:
+        first = escape(output_name(explanation, 0))
+        text += f"<br>shown: output &quot;{first}&quot;, the first of {n_outputs}"
+    return text
+
+
+def _pictures(explanation: Explanation) -> str:
+    """First images or texts in colours; empty for explanations of other data."""
+    which = layout_kind(explanation._layout)
+    n = len(explanation._values)
+    if which == "images":
+        from fastexplain._explanation_images import thumbnails
+
+        shown = min(n, _IMAGES)
+        captions = [row_caption(explanation, row) for row in range(shown)]
+        drawn = thumbnails(explanation, captions, shown)
+    elif which == "texts":
+        from fastexplain._explanation_texts import highlighted, legend, text_scale
+
+        shown = min(n, _ROWS)
+        scale = text_scale(explanation, np.arange(shown))
+        drawn = legend(scale) + "".join(
+            highlighted(explanation, row, scale, row_caption(explanation, row), longest=_CHARACTERS)
+            for row in range(shown)
+        )
+    else:
+        return ""
+    return drawn + (f"<p>{_count(n - shown, 'more row')}</p>" if n > shown else "")
+
+
+def _table(explanation: Explanation) -> str:
     raw = explanation._values
     centered = explanation.centered._values
-    n, n_features, n_outputs = raw.shape
+    n, n_features, _ = raw.shape
     rows, columns = min(n, _ROWS), min(n_features, _COLUMNS)
     scale = float(np.nanmax(np.abs(centered[:rows]), initial=0.0)) or 1.0
     per_row = target_text(explanation) == "target per row"
     names = explanation.feature_names
     display = explanation._display
 
-    parts = [f"<div><p><b>Explanation</b>: {escape(summary(explanation))}"]
-    if n_outputs > 1:
-        first = escape(output_name(explanation, 0))
-        parts.append(f"<br>shown: output &quot;{first}&quot;, the first of {n_outputs}")
-    parts.append('</p><table style="border-collapse:collapse"><thead><tr><th></th>')
+    parts = ['<table style="border-collapse:collapse"><thead><tr><th></th>']
     if per_row:
         parts.append("<th>target</th>")
     parts += [f"<th>{escape(name)}</th>" for name in names[:columns]]
@@ -98,5 +148,5 @@ def html(explanation: Explanation) -> str:
         parts.append(more + "</tr>")
     if n > rows:
         parts.append(f'<tr><th colspan="2">{n - rows} more rows</th></tr>')
-    parts.append("</tbody></table></div>")
+    parts.append("</tbody></table>")
     return "".join(parts)

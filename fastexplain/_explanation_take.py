@@ -79,6 +79,8 @@ def _cut(
             setattr(new, name, array[rows.kept][:, outputs.kept])
     if rows and explanation._target is not None:
         new._target = explanation._target[rows.kept]
+    if rows and explanation._layout is not None:
+        new._layout = explanation._layout.take(rows.kept)
 
     names = explanation.feature_names
     if features:
@@ -86,6 +88,8 @@ def _cut(
         new.feature_names = [names[i] for i in kept]
         # without the others, or with some twice, the sum no longer leads to the model's output
         new.additive = explanation.additive and sorted(kept) == list(range(len(names)))
+        if not np.array_equal(kept, np.arange(len(names))):
+            new._layout = None  # it says which player is where by the players' positions
     index = rows.kept if rows else None
     new._display = tables.take(explanation._display, index, features.kept if features else None)
     if explanation._columns_are_features:

@@ -13,12 +13,14 @@ import numpy as np
 
 from fastexplain import _explanation_data as tables
 from fastexplain._explanation_checks import checked_names, checked_target, floats, per_output
+from fastexplain._explanation_layout import as_samples, check_layout
 from fastexplain._explanation_take import take
 
 if TYPE_CHECKING:
     import pandas as pd
     import shap
 
+    from fastexplain.layouts import ImageLayout, TextLayout
     from fastexplain.plots import Plots
 
 __all__ = ["Explanation"]
@@ -36,7 +38,8 @@ class Explanation:
     base_values : float or array-like of shape (n,), (n, K) or ()
         Output of the model with all features removed. One number stands for all.
     data : ndarray, DataFrame (pandas or polars) of n rows, optional
-        What was explained, for display.
+        What was explained, for display. With a ``layout`` of images an array (n, C, H, W),
+        (n, H, W, C) or (n, H, W); with one of texts n strings, kept as an array (n, 1).
     feature_names : sequence of str, optional
         Names of the N features. Default: the columns of ``data``, or ``feature 0``, ...
     output_names : sequence of str, optional
@@ -58,6 +61,8 @@ class Explanation:
         Default: True when ``neutral_values`` is None.
     gap_is_spread : bool, default=False
         Whether ``values`` are corrected by the efficiency gap, and now add up.
+    layout : ImageLayout or TextLayout, optional
+        Where the features lie in images or texts; ``plot.image`` and ``plot.text`` need it.
 
     Attributes
     ----------
@@ -78,6 +83,8 @@ class Explanation:
 
     Once an output is selected, the values have shape (n, N) and ``target`` says which output
     it was.
+
+    A selection of features has no ``layout``, which is one of all features.
 
     Examples
     --------
@@ -115,6 +122,7 @@ class Explanation:
         display_data: Any = None,
         additive: bool | None = None,
         gap_is_spread: bool = False,
+        layout: ImageLayout | TextLayout | None = None,
     ) -> None:
         values = floats(values)
         if values.ndim not in (1, 2, 3):
@@ -133,7 +141,9 @@ class Explanation:
         self._neutral = per_output(self, neutral_values, "neutral_values")
         self._gap = per_output(self, efficiency_gap, "efficiency_gap")
 
-        self._data = tables.as_table(data, n, single)
+        self._data = tables.as_table(as_samples(data, single, layout), n, single)
+        check_layout(layout, n, n_features, self._data)
+        self._layout = layout
         display = tables.as_table(display_data, n, single, "display_data")
         if display is not None and tuple(display.shape) != (n, n_features):
             raise ValueError(
@@ -143,6 +153,7 @@ class Explanation:
         # question whether columns are features is settled here, once
         self._columns_are_features = (
             display is None
+            and layout is None
             and self._data is not None
             and tuple(self._data.shape) == (n, n_features)
         )
@@ -219,6 +230,11 @@ class Explanation:
     def display_data(self) -> Any:
         """A readable value for each row and feature, or None."""
         return self._shown_table(self._display, "feature" in self.dims)
+
+    @property
+    def layout(self) -> ImageLayout | TextLayout | None:
+        """Where the features lie in the images or texts of the rows, or None."""
+        return self._layout
 
     def _shown_table(self, table: Any, with_columns: bool) -> Any:
         if isinstance(table, np.ndarray):
@@ -309,6 +325,12 @@ class Explanation:
             holds the readable values. Values of a single output, (n, N, 1), become (n, N).
             ``output_names`` is set for several outputs only.
 
+            Images are given as ``shap.plots.image`` reads them: values at the pixels,
+            (n, H, W, 1) or (n, H, W, 1, K), and ``data`` as displayed, in [0, 1]. Values that add
+            up are shared out among the pixels of their patch and still do; of others each pixel
+            has its patch's value. Texts are given as ``shap.plots.text`` reads them: of each
+            text the values and the characters of its own players.
+
         Notes
         -----
         Shap's waterfall, force and decision plots add the values up to the model output. That
@@ -347,7 +369,10 @@ class Explanation:
 
     @property
     def plot(self) -> Plots:
-        """Plots of the values: ``plot.bar()``, ``plot.beeswarm()``, ``plot.waterfall(row)``."""
+        """Plots of the values: ``plot.bar()``, ``plot.beeswarm()``, ``plot.waterfall(row)``.
+
+        Of images ``plot.image()``, of texts ``plot.text()`` and ``plot.text_figure(row)``.
+        """
         from fastexplain.plots import Plots
 
         return Plots(self)

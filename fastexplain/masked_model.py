@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
-from fastexplain.maskers import TabularMasker
 from fastexplain.predictors import Predictor
-from fastexplain.predictors._matrix import to_numeric
+from fastexplain.predictors._hidden import hidden_states
 from fastexplain.tables import Table
 
 __all__ = ["MaskedModel"]
@@ -23,7 +22,12 @@ __all__ = ["MaskedModel"]
 # the system at every call, which made a small network twice as slow
 _CALL_ROWS = 65536
 _CPU_NETWORK_ROWS = 16384
+# numbers of the inputs of one call, for networks on the CPU: of more images or tokens, what
+# layers answer leaves the cache, and a small convolutional network is half as fast
+_CPU_NETWORK_NUMBERS = 2**21
 _CALL_BYTES = 2**26
+# samples whose empty values are averaged, where these differ
+_EMPTY_SAMPLES = 256
 
 
 class MaskedModel:
@@ -33,7 +37,7 @@ class MaskedModel:
     ----------
     predictor : Predictor
         The model as a batched function to ``(B, K)``.
-    masker : TabularMasker
+    masker : TabularMasker, ImageMasker or TextMasker
         Fitted; says what a player is and what replaces it.
     batch_size : int, optional
         Most rows in one call of the model. Default: 65,536, fewer for wide tables and for
@@ -55,7 +59,7 @@ class MaskedModel:
     def __init__(
         self,
         predictor: Predictor,
-        masker: TabularMasker,
+        masker: Any,
         *,
         batch_size: int | None = None,
         n_jobs: int | None = None,
@@ -74,7 +78,8 @@ class MaskedModel:
         """Most rows in one call of the model, for rows of this width."""
         rows = self.chunk_rows(n_columns)
         if self.batch_size is None and self.predictor.torch_module and self._on_cpu():
-            return min(rows, _CPU_NETWORK_ROWS)
+            fit = max(16, _CPU_NETWORK_NUMBERS // max(n_columns, 1))
+            return min(rows, _CPU_NETWORK_ROWS, fit)
         return rows
 
     def _on_cpu(self) -> bool:
@@ -109,15 +114,27 @@ class MaskedModel:
         """
         if positions is None:
             positions = np.arange(len(table))
-        # masked inputs are the package's own; these are the user's
-        return self._ask(table.copied(), positions)
+        whole = self.masker.whole(table, self.predictor)
+        return self._ask(whole, positions, table.n_columns)
 
-    def empty_value(self) -> torch.Tensor:
-        """Value of the empty mask: the mean output over the background, shape (K,)."""
+    def empty_value(self, samples: Any = None) -> torch.Tensor:
+        """Value of the empty mask, shape (K,).
+
+        For tables the mean output over the background; where it differs by sample, the mean over
+        some.
+        """
+        if samples is not None and not isinstance(samples, Table):
+            few = 1 if self.masker.fixed_empty_ else _EMPTY_SAMPLES
+            return self.empty_values(samples.take(slice(0, few))).mean(dim=0)
         if self.removal is not None:
             nothing = np.zeros((1, 1, self.masker.n_players), dtype=bool)
             return self.removal.values(self.masker.background_.take(slice(0, 1)), nothing)[0, 0]
         return self.outputs(self.masker.background_).mean(dim=0)
+
+    def empty_values(self, samples: Any) -> torch.Tensor:
+        """Values of samples without any player, shape (n, K), where they differ by sample."""
+        nothing = np.zeros((1, self.masker.null_players(samples).shape[1]), dtype=bool)
+        return self.values(samples, nothing)[:, 0]
 
     def signature(self, table: Table) -> tuple[np.ndarray, str]:
         """What tells this model from another: its answers to rows and masked copies of them.
@@ -167,8 +184,10 @@ class MaskedModel:
             return self._without(
                 table, np.broadcast_to(masks, (n_rows, *masks.shape[1:])), positions
             )
-        source = self._source(table)
-        limit = max(1, self.call_rows(table.n_columns) // len(self.masker.background_))
+        if self.predictor.torch_module and self._on_cpu():
+            _keep_freed_memory()
+        inputs, width = self.masker.inputs(table, self.predictor), table.n_columns
+        limit = max(1, self.call_rows(width) // self.masker.n_background_)
         # blocks of whole rows, or of one row's masks: kept cells are then copied by
         # broadcasting, with no index for each
         row_step, mask_step = max(1, limit // max(n_masks, 1)), limit
@@ -176,14 +195,50 @@ class MaskedModel:
         for row in range(0, n_rows if n_masks else 0, row_step):
             rows = slice(row, row + row_step)
             block = masks[rows] if len(masks) == n_rows else masks
-            answers = [
-                self._masked(source, block[:, start : start + mask_step], rows, positions[rows])
-                for start in range(0, n_masks, mask_step)
-            ]
+            answers = []
+            for start in range(0, n_masks, mask_step):
+                some = block[:, start : start + mask_step]
+                found = self._ask(inputs(some, rows), positions[rows], width)
+                answers.append(self._averaged(found, len(positions[rows]), some.shape[1]))
             parts += [answers[0] if len(answers) == 1 else torch.cat(answers, dim=1)]
         if not parts:
             return self._empty().new_zeros((n_rows, n_masks, self.predictor.n_outputs))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def hidden(
+        self, samples: Any, layers: list[str] | None, masks: np.ndarray | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Ask a torch module for outputs and for hidden states on the way to them.
+
+        Parameters
+        ----------
+        samples : Images or Texts
+            No more than one call should take.
+        layers : list of str or None
+            See ``hidden_states``.
+        masks : bool ndarray of shape (n, N), optional
+            Players to keep; default all.
+
+        Returns
+        -------
+        outputs : tensor of shape (n, K)
+        states : list of tensors with n rows
+        """
+        if masks is None:
+            inputs = self.masker.whole(samples, self.predictor)
+        else:
+            rows = slice(0, len(samples))
+            inputs = self.masker.inputs(samples, self.predictor)(masks[:, None], rows)
+        outputs, states = hidden_states(self.predictor, inputs, layers)
+        self._count(len(samples))
+        if not math.isfinite(_sum(outputs)):
+            _refuse_broken(outputs, np.arange(len(samples)))
+        return outputs, states
+
+    def _count(self, n: int) -> None:
+        self.n_queries += n
+        if self.on_queries is not None:
+            self.on_queries(n)
 
     def _without(self, table: Table, masks: np.ndarray, positions: np.ndarray) -> torch.Tensor:
         """What the surrogate answers; whole rows are the model's to answer."""
@@ -196,46 +251,12 @@ class MaskedModel:
             answers[row, mask] = own[np.searchsorted(rows, row)]
         return answers
 
-    def _source(self, table: Table) -> Any:
-        """Where masked rows come from: tensors on the model's device, or columns."""
-        if not self.predictor.torch_module:
-            return self.masker.source(table)
-        if self._on_cpu():
-            _keep_freed_memory()
-        return tuple(self._to_tensor(part) for part in (table, self.masker.background_))
-
-    def _to_tensor(self, table: Table) -> torch.Tensor:
-        try:
-            cells = np.array(to_numeric(table.native), dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                "A torch module needs numeric columns; got "
-                f"{dict(zip(table.names, table.dtypes(), strict=True))}. Encode them first, or "
-                "pass a function that does so as the model."
-            ) from error
-        return torch.from_numpy(cells).to(self.predictor.device)
-
-    def _masked(
-        self, source: Any, masks: np.ndarray, rows: slice, positions: np.ndarray
-    ) -> torch.Tensor:
-        """Ask for one block, of shape (B, T, K); ``masks`` has one row's or B rows' masks."""
-        player = self.masker.player_of_column_
-        keep = masks if np.array_equal(player, np.arange(masks.shape[2])) else masks[:, :, player]
-        if self.predictor.torch_module:
-            own, background = source
-            kept = torch.from_numpy(np.ascontiguousarray(keep)).to(own.device)
-            inputs = _choose(kept[:, :, None], own[rows][:, None, None], background)
-            inputs = inputs.reshape(-1, inputs.shape[-1])
-        else:
-            inputs = source.masked(keep, rows)
-        n_background = len(self.masker.background_)
-        answers = self._ask(inputs, positions)
-        shape = (len(positions), masks.shape[1], n_background, answers.shape[1])
-        return (
-            answers.reshape(shape).mean(dim=2)
-            if n_background > 1
-            else answers.reshape(shape[0], shape[1], shape[3])
-        )
+    def _averaged(self, answers: torch.Tensor, n_rows: int, n_masks: int) -> torch.Tensor:
+        """Answers to the background's rows, one after the other, as (B, T, K)."""
+        n_background = self.masker.n_background_
+        if n_background == 1:
+            return answers.reshape(n_rows, n_masks, answers.shape[1])
+        return answers.reshape(n_rows, n_masks, n_background, answers.shape[1]).mean(dim=2)
 
     def _empty(self) -> torch.Tensor:
         """Answer to no question, in the dtype and on the device of every answer."""
@@ -243,12 +264,13 @@ class MaskedModel:
             return torch.zeros((0, self.predictor.n_outputs), device=self.predictor.device)
         return torch.zeros((0, self.predictor.n_outputs), dtype=torch.float64)
 
-    def _ask(self, inputs: Any, positions: np.ndarray) -> torch.Tensor:
+    def _ask(self, inputs: Any, positions: np.ndarray, width: int) -> torch.Tensor:
         """Call the model, as often as the batch size demands, and check what it answers.
 
-        Each of the B ``positions`` names as many inputs, one after the other.
+        Each of the B ``positions`` names as many inputs, one after the other; ``width`` are the
+        numbers that an input is made of.
         """
-        n, step = inputs.shape[0], self.call_rows(inputs.shape[1])
+        n, step = inputs.shape[0], self.call_rows(width)
         if n == 0:
             return self._empty()
         parts = []
@@ -256,7 +278,7 @@ class MaskedModel:
             part = inputs
             if n > step:
                 rows = slice(start, start + step)
-                part = inputs[rows] if isinstance(inputs, torch.Tensor) else _take(inputs, rows)
+                part = _take(inputs, rows)
             answers = self._call(part)
             # a sum is several times faster than a look at every number, and NaN or infinity
             # shows in it; where it only overflowed, the second look says so
@@ -272,9 +294,7 @@ class MaskedModel:
             given: Any = self._call_workers(inputs, n)
         else:
             given = self.predictor(inputs)
-        self.n_queries += n
-        if self.on_queries is not None:
-            self.on_queries(n)
+        self._count(n)
         if isinstance(given, torch.Tensor):
             return given
         return torch.from_numpy(np.require(given, requirements=["C", "W"]))
@@ -315,11 +335,6 @@ def _keep_freed_memory() -> None:
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
-def _choose(kept: torch.Tensor, own: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """``torch.where`` of float32 on their bits, which the CPU does five times as fast."""
-    bits, difference = other.view(torch.int32), own.view(torch.int32) ^ other.view(torch.int32)
-    return ((-kept.to(torch.int32)) & difference).bitwise_xor_(bits).view(torch.float32)
-
-
 def _take(inputs: Any, rows: slice) -> Any:
-    return Table(inputs).take(rows).native
+    # pandas would take a bare slice for row labels under some indexes
+    return inputs.iloc[rows] if hasattr(inputs, "iloc") else inputs[rows]

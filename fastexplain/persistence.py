@@ -18,9 +18,10 @@ from fastexplain.tables import Table
 
 __all__ = ["load", "save_state"]
 
-_FORMAT = 1
+_FORMAT = 2
 _KNOWN = (
     "CoRTXExplainer",
+    "ConceptSetExplainer",
     "FEXExplainer",
     "FastSHAPExplainer",
     "L2XExplainer",
@@ -32,7 +33,7 @@ _SECTIONS = {
     "params": dict,
     "masker": dict,
     "schema": dict,
-    "encoder": list,
+    "reader": dict,
     "outputs": dict,
     "fit": dict,
 }

@@ -241,7 +241,7 @@ class SurrogateRemoval(BaseEstimator):
 
     def config(self) -> dict[str, Any]:
         """What was learned, as JSON values; with ``weights``, for a saved explainer."""
-        from fastexplain.explainers._state import encode_encoder
+        from fastexplain.readers._state import encode_encoder
 
         return {
             "params": self.get_params(),
@@ -261,7 +261,7 @@ class SurrogateRemoval(BaseEstimator):
         cls, config: dict[str, Any], weights: dict[str, torch.Tensor], masker: Any
     ) -> Self:
         """The inverse of ``config`` and ``weights``, with the explainer's masker."""
-        from fastexplain.explainers._state import decode_encoder
+        from fastexplain.readers._state import decode_encoder
 
         self = cls(**config["params"])
         self._masker, self._kind = masker, config["kind"]

@@ -368,7 +368,7 @@ def test_unknown_explainer(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["params", "masker", "schema", "encoder", "outputs", "fit", "explainer"]
+    "key", ["params", "masker", "schema", "reader", "outputs", "fit", "explainer"]
 )
 @pytest.mark.parametrize("value", [None, [], {}, 5, "text"])
 def test_nonsense_in_the_configuration(saved: Path, key: str, value: Any) -> None:

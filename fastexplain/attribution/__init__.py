@@ -6,13 +6,17 @@ from fastexplain.attribution._coalitions import (
     kernel_coalitions,
 )
 from fastexplain.attribution._exact import exact_attribution
+from fastexplain.attribution._feasible import FeasibleSets, minimal_prefixes, minimum_sets
 from fastexplain.attribution._targets import Targets, attribution_targets
 
 __all__ = [
+    "FeasibleSets",
     "Targets",
     "all_coalitions",
     "attribution_targets",
     "draw_coalitions",
     "exact_attribution",
     "kernel_coalitions",
+    "minimal_prefixes",
+    "minimum_sets",
 ]

@@ -1,5 +1,6 @@
 """Estimators: parameters in, fitted attributes out."""
 
+from fastexplain.explainers._concept_sets import ConceptSetExplainer
 from fastexplain.explainers._cortx import CoRTXExplainer
 from fastexplain.explainers._fastshap import FastSHAPExplainer
 from fastexplain.explainers._fex import FEXExplainer
@@ -9,6 +10,7 @@ from fastexplain.explainers._supervised import SupervisedExplainer
 
 __all__ = [
     "CoRTXExplainer",
+    "ConceptSetExplainer",
     "ExactExplainer",
     "FEXExplainer",
     "FastSHAPExplainer",

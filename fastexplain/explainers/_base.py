@@ -11,15 +11,23 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastexplain.explainers._inputs import Schema
+from fastexplain.explainers._samples import (
+    check_not_empty,
+    described,
+    fresh_masker,
+    make_masker,
+    named,
+    probe_of,
+    same_classes,
+)
 from fastexplain.explainers._targets import resolve_target
 from fastexplain.explanation import Explanation
 from fastexplain.masked_model import MaskedModel
-from fastexplain.maskers import TabularMasker
 from fastexplain.metrics import rank_correlation
 from fastexplain.predictors import make_predictor
+from fastexplain.readers._schema import Schema
 from fastexplain.removal import SurrogateRemoval
-from fastexplain.tables import Table, as_table
+from fastexplain.tables import Table
 
 __all__ = ["BaseExplainer"]
 
@@ -35,7 +43,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     _pickles_model = False
 
     # parameters that subclasses take in __init__
-    masker: TabularMasker | None
+    masker: Any
     baseline: Any
     groups: Any
     removal: Any
@@ -45,31 +53,37 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     random_state: Any
 
     # -- fitting ---------------------------------------------------------------------------
-    def _begin_fit(self, X: Any, y: Any, model: Any) -> Table:
+    def _begin_fit(self, X: Any, y: Any, model: Any) -> Any:
         """Check X and the model, fit the masker, and ask for the first answers."""
         started = time.monotonic()
         model = _model_of(y, model)
-        table = as_table(X)
-        _check_not_empty(table)
+        masker = self._make_masker(X, model)
+        samples = masker.wrap(X)
+        check_not_empty(samples)
         size = self.model_batch_size
         if size is not None and (not isinstance(size, int | np.integer) or size < 1):
             raise ValueError(f"model_batch_size must be a whole number, 1 or more, got {size!r}.")
         rng = np.random.default_rng(self._seed())
-        probe = table.take(slice(0, _PROBE_ROWS))
-        predictor = make_predictor(model, probe.copied(), output=self.output)
-        masker = self._make_masker().fit(table, rng)
+        probe = probe_of(masker, samples.take(slice(0, _PROBE_ROWS)), model)
+        predictor = make_predictor(model, probe, output=self.output)
+        masker.fit(samples, rng)
         masked = self._masked_model(predictor, masker)
-        removal = self._make_removal(masked, table, started)
+        removal = self._make_removal(masked, samples, started)
         masked.removal, masker.removes_to_baseline_ = removal, removal is None
-        base = masked.empty_value()
+        base = masked.empty_value(samples)
         spread = None
         if predictor.kind == "regression":
-            some = table.take(np.sort(rng.permutation(len(table))[:_SPREAD_ROWS]))
+            some = samples.take(np.sort(rng.permutation(len(samples))[:_SPREAD_ROWS]))
             spread = masked.outputs(some).std(dim=0, correction=0)
             spread = torch.where(spread > 0, spread, torch.ones_like(spread)).cpu()
-        schema = Schema.of(table, masker.background_.take(slice(0, 1)))
+        schema = None
+        if isinstance(samples, Table):
+            schema = Schema.of(samples, masker.background_.take(slice(0, 1)))
         # nothing has failed so far: only now does the estimator change
-        validate_data(self, _named(X, table), skip_check_array=True, reset=True)
+        if schema is not None:
+            validate_data(self, named(X, samples), skip_check_array=True, reset=True)
+        else:
+            self.n_features_in_ = masker.n_players
         self._schema, self._model, self._masked = schema, model, masked
         self.masker_ = masker
         self.removal_ = removal
@@ -81,7 +95,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self.output_names_ = list(predictor.output_names)
         self.base_values_ = base.cpu().double().numpy()
         self._spread = spread
-        return table
+        return samples
 
     def _seed(self) -> int:
         """One seed for all that is drawn; a RandomState advances, an int does not."""
@@ -93,17 +107,16 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             return int(self.random_state.integers(limit))
         return int(check_random_state(self.random_state).randint(limit))
 
-    def _make_masker(self) -> TabularMasker:
+    def _make_masker(self, X: Any, model: Any) -> Any:
         if self.masker is None:
-            return TabularMasker(baseline=self.baseline, groups=self.groups)
+            return make_masker(X, model, self.baseline, self.groups)
         default = isinstance(self.baseline, str) and self.baseline == "mean"
         if not default or self.groups is not None:
             raise ValueError("Give baseline= and groups= to the masker, or no masker=.")
-        given = self.masker
-        return TabularMasker(given.baseline, given.groups, given.n_background)
+        return fresh_masker(self.masker, model)
 
     def _make_removal(
-        self, masked: MaskedModel, table: Table, started: float
+        self, masked: MaskedModel, samples: Any, started: float
     ) -> SurrogateRemoval | None:
         """The trained surrogate, or None where a baseline replaces what is removed."""
         given = self.removal
@@ -116,6 +129,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 "removal must be 'baseline', 'surrogate' or a SurrogateRemoval, got "
                 f"{self.removal!r}."
             )
+        if not isinstance(samples, Table):
+            raise ValueError(
+                "removal='surrogate' is for tables; images and texts are removed as their masker "
+                "says (fill=)."
+            )
         if hasattr(given, "_network"):
             if not given.fits(masked):
                 raise ValueError(
@@ -126,7 +144,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         limit = getattr(self, "max_time", None)
         return clone(given).distil(
             masked,
-            table,
+            samples,
             seed=self._seed(),
             started=started,
             deadline=None if limit is None else started + 0.3 * float(limit),
@@ -135,7 +153,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             verbose=getattr(self, "verbose", 0),
         )
 
-    def _masked_model(self, predictor: Any, masker: TabularMasker) -> MaskedModel:
+    def _masked_model(self, predictor: Any, masker: Any) -> MaskedModel:
         return MaskedModel(
             predictor,
             masker,
@@ -145,22 +163,26 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         )
 
     # -- explaining ------------------------------------------------------------------------
-    def explain(self, X: Any, target: Any = "predicted") -> Explanation:
-        """Explain rows.
+    def explain(self, X: Any, target: Any = "predicted", *, return_prediction: bool = False) -> Any:
+        """Explain samples.
 
         Parameters
         ----------
-        X : ndarray or DataFrame of shape (n, C)
-            Rows in the columns that the explainer was fitted on.
+        X : ndarray or DataFrame of shape (n, C), images or texts
+            Samples of the kind that the explainer was fitted on.
         target : {"predicted", "all"}, label or array of n labels, default="predicted"
             Which output is explained: each row's predicted class (this asks the model once
             a row), a class label for all rows, one label a row, or ``"all"`` outputs.
             Regressors and multi-label models take positions or names of outputs.
+        return_prediction : bool, default=False
+            Whether to give the model's outputs, an ndarray of shape (n, K), beside the
+            explanation. Explainers on a model's own hidden states have both from one pass.
 
         Returns
         -------
         Explanation
-            Values of shape (n, N), or (n, N, K) for ``target="all"``.
+            Values of shape (n, N), or (n, N, K) for ``target="all"``; with
+            ``return_prediction`` a pair of it and the outputs.
 
         Raises
         ------
@@ -169,32 +191,76 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         ValueError
             For other columns, unknown targets, or ``"predicted"`` without a model.
         """
-        table = self._check_rows(X)
-        outputs = self._need_model().outputs(table) if self._asks_outputs(target) else None
-        chosen = self._resolve(target, table, outputs)
-        values, neutral, gap = self._attribute(table, outputs)
-        base = np.broadcast_to(self.base_values_, (len(table), len(self.base_values_)))
+        samples = self._check_rows(X)
+        fixed = self._fixed_target(target, len(samples))
+        asks = return_prediction or self._asks_outputs(target)
+        parts = []
+        for rows in self._chunks(samples):
+            part = samples.take(rows) if rows.stop - rows.start < len(samples) else samples
+            encoded, outputs = self._encoded_outputs(part, asks, rows.start)
+            chosen = self._chosen(target, fixed, rows, part, outputs)
+            found = self._attribute(part, outputs, chosen, encoded)
+            bases = self._bases(part)
+            if chosen is not None:
+                bases = bases[np.arange(len(part)), chosen][:, None]
+            told = None if outputs is None else outputs.cpu().double().numpy()
+            parts.append((*found, bases, chosen, told))
+        values, neutral, gap, bases, chosen, outputs = map(joined, zip(*parts, strict=True))
         if chosen is not None:
-            rows = np.arange(len(table))
-            values, base = values[rows, :, chosen], base[rows, chosen]
-            neutral = None if neutral is None else neutral[rows, chosen]
-            gap = None if gap is None else gap[rows, chosen]
-        masker = self.masker_
-        return Explanation(
+            values, bases = values[:, :, 0], bases[:, 0]
+            neutral = None if neutral is None else neutral[:, 0]
+            gap = None if gap is None else gap[:, 0]
+        explanation = Explanation(
             values,
-            base_values=base,
-            data=table.native,
-            feature_names=masker.feature_names_,
+            base_values=bases,
             output_names=self.output_names_,
             target=chosen,
             neutral_values=neutral,
             efficiency_gap=gap,
             method=self._method(),
-            display_data=_display(table, masker),
+            **described(samples, self.masker_, values.shape[1]),
             **self._meaning(),
         )
+        return (explanation, outputs) if return_prediction else explanation
 
-    def __call__(self, X: Any, target: Any = "predicted") -> Explanation:
+    def _chunks(self, samples: Any) -> list[slice]:
+        """Samples that are explained at once; all of them by default."""
+        return [slice(0, len(samples))]
+
+    def _encoded_outputs(
+        self, samples: Any, asks: bool, start: int
+    ) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
+        """What the network reads, where it comes with the outputs, and the model's outputs."""
+        if not asks:
+            return None, None
+        positions = np.arange(start, start + len(samples))
+        return None, self._need_model().outputs(samples, positions)
+
+    def _fixed_target(self, target: Any, n: int) -> np.ndarray | None:
+        """Positions of outputs that the user named; None for "predicted" and "all"."""
+        if isinstance(target, str) and target == "predicted":
+            return None
+        classes = getattr(self, "classes_", None)
+        return resolve_target(target, n, self.kind_, classes, self.output_names_)
+
+    def _chosen(
+        self,
+        target: Any,
+        fixed: np.ndarray | None,
+        rows: slice,
+        part: Any,
+        outputs: torch.Tensor | None,
+    ) -> np.ndarray | None:
+        """Position of each sample's explained output; None for all outputs."""
+        if not (isinstance(target, str) and target == "predicted"):
+            return None if fixed is None else fixed[rows]
+        return self._predicted(len(part), outputs)
+
+    def _bases(self, samples: Any) -> np.ndarray:
+        """Outputs with all players removed, (n, K)."""
+        return np.broadcast_to(self.base_values_, (len(samples), len(self.base_values_)))
+
+    def __call__(self, X: Any, target: Any = "predicted") -> Any:
         """Same as ``explain``."""
         return self.explain(X, target)
 
@@ -210,10 +276,23 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         ndarray of shape (n, N * K)
             For each output, its N attributions; see ``get_feature_names_out``.
         """
-        table = self._check_rows(X)
-        outputs = self._need_model().outputs(table) if self._asks_outputs("all") else None
-        values = self._attribute(table, outputs)[0]
+        values = self._all_values(self._check_rows(X))
+        n_players = self.masker_.n_players
+        if values.shape[1] > n_players:
+            raise ValueError(
+                f"A text has {values.shape[1]} features, and columns were made for {n_players}, "
+                "as many as the longest text of fit has. Shorten it, or fit on texts as long."
+            )
         return values.transpose(0, 2, 1).reshape(len(values), -1)
+
+    def _all_values(self, samples: Any) -> np.ndarray:
+        """Attributions of all outputs, (n, N, K)."""
+        parts = []
+        for rows in self._chunks(samples):
+            part = samples.take(rows)
+            encoded, outputs = self._encoded_outputs(part, self._asks_outputs("all"), rows.start)
+            parts.append(self._attribute(part, outputs, None, encoded)[0])
+        return joined(parts)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of ``transform``.
@@ -236,7 +315,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 raise ValueError("input_features should have length equal to number of features")
             if names != fitted:
                 raise ValueError("input_features is not equal to feature_names_in_")
-            if len(self.masker_.feature_names_) == len(names) and not self.masker_.groups:
+            if len(self.masker_.feature_names_) == len(names) and not self._groups():
                 return self._output_columns(names)
         return self._output_columns(self.masker_.feature_names_)
 
@@ -246,11 +325,17 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         pairs = [f"{output}_{name}" for output in self.output_names_ for name in names]
         return np.asarray(pairs, dtype=object)
 
-    def _check_rows(self, X: Any) -> Table:
+    def _groups(self) -> Any:
+        return getattr(self.masker_, "groups", None)
+
+    def _check_rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        table = as_table(X)
-        _check_not_empty(table)
-        validate_data(self, _named(X, table), skip_check_array=True, reset=False)
+        samples = self.masker_.wrap(X)
+        check_not_empty(samples)
+        if self._schema is None:
+            return samples
+        table: Table = samples
+        validate_data(self, named(X, table), skip_check_array=True, reset=False)
         if table.n_columns != len(self._schema.names):
             raise ValueError(
                 f"X has {table.n_columns} features, but {type(self).__name__} is expecting "
@@ -269,16 +354,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         predicted = isinstance(target, str) and target == "predicted"
         return predicted and len(self.output_names_) > 1 and self.kind_ != "regression"
 
-    def _resolve(
-        self, target: Any, table: Table, outputs: torch.Tensor | None
-    ) -> np.ndarray | None:
-        predicted = isinstance(target, str) and target == "predicted"
-        if not predicted:
-            return resolve_target(
-                target, len(table), self.kind_, getattr(self, "classes_", None), self.output_names_
-            )
+    def _predicted(self, n: int, outputs: torch.Tensor | None) -> np.ndarray:
         if len(self.output_names_) == 1:
-            return np.zeros(len(table), dtype=np.int64)
+            return np.zeros(n, dtype=np.int64)
         if self.kind_ == "regression":
             raise ValueError(
                 f"The model has {len(self.output_names_)} real-valued outputs and predicts them "
@@ -309,15 +387,15 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self
         """
         check_is_fitted(self)
-        probe = self.masker_.background_
-        predictor = make_predictor(model, probe.copied(), output=self._output_for_attach())
+        probe = probe_of(self.masker_, self._probe_samples(), model)
+        predictor = make_predictor(model, probe, output=self._output_for_attach())
         if len(predictor.output_names) != len(self.output_names_):
             raise ValueError(
                 f"The model has outputs {list(predictor.output_names)}; the explainer was fitted "
                 f"on {self.output_names_}."
             )
         fitted = getattr(self, "classes_", None)
-        if not _same_classes(predictor.classes, fitted):
+        if not same_classes(predictor.classes, fitted):
             raise ValueError(
                 f"The model knows the classes {_listed(predictor.classes)}; the explainer was "
                 f"fitted on {_listed(fitted)}. Attach a model of the same classes, or fit again."
@@ -325,6 +403,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self._model = model
         self._masked = self._masked_model(predictor, self.masker_)
         return self
+
+    def _probe_samples(self) -> Any:
+        """Samples that tell what a model answers."""
+        return self.masker_.background_
 
     def _output_for_attach(self) -> str:
         """What the model was found to answer: the few rows at hand could be read otherwise."""
@@ -351,26 +433,38 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """
         from fastexplain.attribution import attribution_targets
 
-        table = self._check_rows(X)
+        samples = self._check_rows(X)
         masked = self._need_model()
-        truth = attribution_targets(masked, table, 4096, np.random.default_rng(0), self._spread)
+        truth = attribution_targets(masked, samples, 4096, np.random.default_rng(0), self._spread)
         expected = truth.mean.numpy()
-        found = self._explain_table(table)[0].transpose(0, 2, 1)
+        found = self._all_values(samples).transpose(0, 2, 1)
         if self.kind_ == "regression":
             n_players = expected.shape[2]
             found, expected = found.reshape(-1, n_players), expected.reshape(-1, n_players)
         else:
-            rows = np.arange(len(table))
-            chosen = masked.outputs(table).argmax(dim=1).cpu().numpy()
+            rows = np.arange(len(samples))
+            chosen = masked.outputs(samples).argmax(dim=1).cpu().numpy()
             found, expected = found[rows, chosen], expected[rows, chosen]
         return float(rank_correlation(found, expected).mean())
 
     # -- for subclasses --------------------------------------------------------------------
     def _attribute(
-        self, table: Table, outputs: torch.Tensor | None
+        self,
+        samples: Any,
+        outputs: torch.Tensor | None,
+        chosen: np.ndarray | None,
+        encoded: dict[str, torch.Tensor] | None,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """What ``_explain_table`` gives, and the efficiency gap (n, K) where one is known."""
-        return *self._explain_table(table), None
+        """Values (n, N, K), those without effect (n, K), and the efficiency gap (n, K) or None.
+
+        With ``chosen`` of one output a sample, K is 1.
+        """
+        values, neutral = self._explain_table(samples)
+        if chosen is not None:
+            rows = np.arange(len(samples))
+            values = values[rows, :, chosen][:, :, None]
+            neutral = None if neutral is None else neutral[rows, chosen][:, None]
+        return values, neutral, None
 
     def _meaning(self) -> dict[str, bool]:
         """What an explanation has to know of its values, where it is not the usual."""
@@ -386,10 +480,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _removes(self) -> str:
         """How the text of an explanation calls what stands for removed features."""
-        baseline = self.masker_.baseline
-        if self.removal_ is not None:
-            return "removal by a surrogate"
-        return f"baseline {baseline}" if isinstance(baseline, str) else "baseline of the user's own"
+        return "removal by a surrogate" if self.removal_ is not None else self.masker_.removal
 
     # -- citizenship -----------------------------------------------------------------------
     def __getstate__(self) -> dict[str, Any]:
@@ -427,44 +518,19 @@ def _model_of(y: Any, model: Any) -> Any:
     return y
 
 
-def _check_not_empty(table: Table) -> None:
-    for n, what in ((len(table), "sample"), (table.n_columns, "feature")):
-        if n == 0:
-            # the wording that scikit-learn's own checks look for
-            raise ValueError(
-                f"Found array with 0 {what}(s) (shape={table.native.shape}) while a minimum of 1 "
-                "is required. Pass at least one row and one column."
-            )
+def joined(parts: Any) -> Any:
+    """Arrays of consecutive samples below each other; None if all are None.
 
-
-def _named(X: Any, table: Table) -> Any:
-    """X, for scikit-learn to look at its names, which it refuses to do where they repeat."""
-    if table.kind == "numpy" or len(set(table.names)) == table.n_columns:
-        return X
-    return np.broadcast_to(0.0, table.native.shape)
+    Texts have as many players as the longest of their part: narrower parts are filled up.
+    """
+    arrays = list(parts)
+    if arrays[0] is None or len(arrays) == 1:
+        return arrays[0]
+    if arrays[0].ndim == 3 and len({array.shape[1] for array in arrays}) > 1:
+        most = max(array.shape[1] for array in arrays)
+        arrays = [np.pad(a, ((0, 0), (0, most - a.shape[1]), (0, 0))) for a in arrays]
+    return np.concatenate(arrays)
 
 
 def _listed(classes: np.ndarray | None) -> list[Any] | None:
     return None if classes is None else classes.tolist()
-
-
-def _same_classes(known: np.ndarray | None, fitted: np.ndarray | None) -> bool:
-    """Whether a model's classes are those fitted on; a bare function numbers its own."""
-    if known is None or fitted is None:
-        return known is fitted
-    return known.tolist() in (fitted.tolist(), list(range(len(fitted))))
-
-
-def _display(table: Table, masker: TabularMasker) -> Any:
-    """Readable cells, one a player: a group of columns is shown as its values joined."""
-    if masker.n_players == table.n_columns:
-        return None
-    cells = np.empty((len(table), masker.n_players), dtype=object)
-    for player in range(masker.n_players):
-        columns = np.flatnonzero(masker.player_of_column_ == player)
-        parts = [np.asarray(table.column(int(j)), dtype=object) for j in columns]
-        joined = zip(*parts, strict=True)
-        cells[:, player] = (
-            parts[0] if len(parts) == 1 else [", ".join(map(str, values)) for values in joined]
-        )
-    return cells

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import time
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,7 @@ from torch import nn
 from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.explainers._learned import is_number
 from fastexplain.maskers import TabularMasker
-from fastexplain.networks import TabularNetwork
 from fastexplain.objectives import info_nce_loss
-from fastexplain.tables import Table
 from fastexplain.training import TargetPool, Trainer, TrainSettings
 
 __all__ = ["CoRTXExplainer", "choose_positive"]
@@ -155,6 +154,17 @@ class CoRTXExplainer(LabelLearner):
     (3, 4)
     """
 
+    _defaults = MappingProxyType(
+        {
+            "n_queries": 8_000_000,
+            "hidden_dim": 256,
+            "n_blocks": 3,
+            "max_steps": 10_000,
+            "batch_size": 256,
+            "learning_rate": 3e-3,
+        }
+    )
+
     def __init__(
         self,
         *,
@@ -177,14 +187,15 @@ class CoRTXExplainer(LabelLearner):
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",
+        network: Any = "auto",
         output: str = "auto",
         normalize: str | None = "additive",
-        n_queries: int = 8_000_000,
-        hidden_dim: int = 256,
-        n_blocks: int = 3,
-        max_steps: int = 10_000,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        n_queries: int | None = None,
+        hidden_dim: int | None = None,
+        n_blocks: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         patience: int = 20,
         validation_fraction: float = 0.1,
@@ -216,6 +227,7 @@ class CoRTXExplainer(LabelLearner):
         self.baseline = baseline
         self.groups = groups
         self.removal = removal
+        self.network = network
         self.output = output
         self.normalize = normalize
         self.n_queries = n_queries
@@ -241,12 +253,12 @@ class CoRTXExplainer(LabelLearner):
         alone = not self.n_masks or self.task == "ranking"
         return 0.95 - _POSITIVE_SHARE - (0.0 if alone else _COALITION_SHARE)
 
-    def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
+    def _prepare(self, module: Any, table: Any, seed: int, started: float) -> None:
         """Learn the encoder by contrast, without labels."""
         if self.contrastive_steps:
             train, held = self._split(table, seed)
             rng = np.random.default_rng([seed, 8])
-            background = len(self.masker_.background_)
+            background = self.masker_.n_background_
             room = _POSITIVE_SHARE * self.n_queries / (_DRAWS * self.n_positives * background)
             learn = table.take(train[: max(_FEWEST_PAIRS, int(room))])
             deadline = None if self.max_time is None else started + 0.6 * float(self.max_time)
@@ -269,9 +281,7 @@ class CoRTXExplainer(LabelLearner):
             for name, parameter in module.body.named_parameters():
                 parameter.requires_grad_(name.startswith("last."))
 
-    def _unlabelled(
-        self, table: Table, seed: int, started: float
-    ) -> dict[str, torch.Tensor] | None:
+    def _unlabelled(self, table: Any, seed: int, started: float) -> dict[str, torch.Tensor] | None:
         if not self.n_masks:
             return None
         n_masks = self.n_masks + self.n_masks % 2
@@ -280,7 +290,7 @@ class CoRTXExplainer(LabelLearner):
         budget = _COALITION_SHARE * self.n_queries
         rows = self._training_rows(table, rng, n_masks + 1, budget, enumerates=False)
 
-        def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
+        def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
             return self._coalitions(part, n_masks, np.random.default_rng([seed, 10, chunk]))
 
         # asked again when a run is taken up: the checkpoint holds the labels, which cost more
@@ -293,10 +303,9 @@ class CoRTXExplainer(LabelLearner):
         return replace(settings, learning_rate=rate, deadline=deadline)
 
     def _pairs(
-        self, rows: Table, rng: np.random.Generator, deadline: float | None = None
+        self, rows: Any, rng: np.random.Generator, deadline: float | None = None
     ) -> dict[str, torch.Tensor]:
         """Anchors and their positives, ``_DRAWS`` of each row; fewer rows if time runs out."""
-        n_players = self.masker_.n_players
         m = 1 if self.positives == "random" else self.n_positives
         parts: list[dict[str, torch.Tensor]] = []
         step = max(1, self._masked.chunk_rows(rows.n_columns) // m)
@@ -305,16 +314,14 @@ class CoRTXExplainer(LabelLearner):
                 break
             part = rows.take(slice(start, start + step))
             for _ in range(_DRAWS):
-                masks = rng.random((len(part), m, n_players)) < self.keep_probability
+                shape = (len(part), m, self._nulls(part).shape[1])
+                masks = rng.random(shape) < self.keep_probability
                 if m > 1:
                     answers = self._masked.values(part, masks)
                     full = self._masked.outputs(part).to(answers)
                     masks = choose_positive(masks, answers, full, self.positives)[:, None]
-                cells = masks[:, :, self.masker_.player_of_column_]
-                # of several background rows, the first stands for what is removed
-                made = self.masker_.source(part).masked(cells, slice(0, len(part)))
-                copies = Table(made).take(slice(None, None, len(self.masker_.background_)))
-                positive = {f"positive_{k}": v for k, v in self._encode(copies).items()}
+                copies = self._reader.encode_masked(part, masks[:, 0], self._masked)
+                positive = {f"positive_{k}": v for k, v in copies.items()}
                 parts.append(self._encode(part) | positive)
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
@@ -367,7 +374,7 @@ def choose_positive(
 class _Encoder(nn.Module):
     """The body's latent of anchors and positives."""
 
-    def __init__(self, body: TabularNetwork) -> None:
+    def __init__(self, body: Any) -> None:
         super().__init__()
         self.body = body
 

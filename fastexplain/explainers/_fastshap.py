@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import torch
 from fastexplain.explainers._shapley_learned import GAP_WEIGHT, ShapleyLearner, usual_size
 from fastexplain.maskers import TabularMasker
 from fastexplain.objectives import coalition_loss
-from fastexplain.tables import Table
 from fastexplain.training import TargetPool
 
 __all__ = ["FastSHAPExplainer"]
@@ -105,6 +105,17 @@ class FastSHAPExplainer(ShapleyLearner):
     (3, 4)
     """
 
+    _defaults = MappingProxyType(
+        {
+            "n_queries": 8_000_000,
+            "hidden_dim": 256,
+            "n_blocks": 3,
+            "max_steps": 6000,
+            "batch_size": 256,
+            "learning_rate": 3e-3,
+        }
+    )
+
     def __init__(
         self,
         *,
@@ -112,15 +123,16 @@ class FastSHAPExplainer(ShapleyLearner):
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",
+        network: Any = "auto",
         output: str = "auto",
         normalize: str | None = "additive",
-        n_queries: int = 8_000_000,
+        n_queries: int | None = None,
         n_masks: int = 32,
-        hidden_dim: int = 256,
-        n_blocks: int = 3,
-        max_steps: int = 6000,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        hidden_dim: int | None = None,
+        n_blocks: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         patience: int = 10,
         validation_fraction: float = 0.1,
@@ -137,6 +149,7 @@ class FastSHAPExplainer(ShapleyLearner):
         self.baseline = baseline
         self.groups = groups
         self.removal = removal
+        self.network = network
         self.output = output
         self.normalize = normalize
         self.n_queries = n_queries
@@ -170,7 +183,7 @@ class FastSHAPExplainer(ShapleyLearner):
         rng = np.random.default_rng([seed, 3])
         rows = self._training_rows(table.take(train), rng, cost, enumerates=False)
 
-        def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
+        def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
             return self._coalitions(part, n_masks, np.random.default_rng([seed, 4, chunk]))
 
         pool = self._collect(rows, make, started, checkpoint)

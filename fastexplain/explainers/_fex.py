@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,19 @@ import torch
 from torch import nn
 
 from fastexplain.attribution import attribution_targets
-from fastexplain.attribution._scores import prediction_scores
 from fastexplain.explainers._fex_training import (
     ActorCritic,
+    MaskJudge,
     PolicyGradient,
+    act,
     calibrate,
     choose_resolution,
     match_moments,
 )
 from fastexplain.explainers._learned import LearnedExplainer
 from fastexplain.maskers import TabularMasker
-from fastexplain.networks import MaskPolicy, TabularNetwork
+from fastexplain.networks import MaskPolicy
 from fastexplain.objectives import PPOCoefficients
-from fastexplain.tables import Table
 from fastexplain.training import (
     Checkpoint,
     Experience,
@@ -54,8 +55,10 @@ class FEXExplainer(LearnedExplainer):
         ``"forward_kl"`` matches p's moments and is the only one whose optimum is
         Definition 1 itself. It is the default since it comes closest to the exact
         attribution in ``benchmarks/fex_tabular.py``, each objective with its defaults.
-    masker : TabularMasker, optional
-        What removing a feature means; default ``TabularMasker(baseline, groups)``.
+    masker : TabularMasker, ImageMasker or TextMasker, optional
+        What a feature is and what removing it means. Default: ``TabularMasker(baseline,
+        groups)`` for tables, ``ImageMasker()`` for images, ``TextMasker()`` for texts, with the
+        tokenizer that comes with the model.
     baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
         What removed features are replaced by; see ``TabularMasker``.
     groups : mapping of name to columns, optional
@@ -66,18 +69,22 @@ class FEXExplainer(LearnedExplainer):
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told. Real-valued outputs are
         explained by how well a mask keeps the prediction (see Notes).
-    n_queries : int, default=8_000_000
+    network : {"auto", "unet", "vit", "transformer", "hidden"} or list of layers
+        What reads images and texts. "auto" is "unet" for images and "transformer" for texts.
+        "hidden" reads the model's own last hidden states, a list of names of submodules reads
+        what these answer: prediction and explanation then come from one pass of the model.
+    n_queries : int, default=8_000_000, of images and texts 1_000_000
         About as many rows the model is asked for in ``fit``, fewer if ``max_steps`` or
         ``max_time`` end it first.
     n_masks : int, default=128
         ``"forward_kl"``: coalitions asked for each training row. Rows that have fewer are
         enumerated. Fewer masks buy more rows: real ones first, then rows that mix the
         values of two.
-    hidden_dim, n_blocks : int, default=128 and 3
-        Width and number of residual blocks of the network.
-    max_steps, batch_size : int, default=6000 and 256
+    hidden_dim, n_blocks : int, default=128 and 3, of images and texts 128 and 2
+        Width and number of blocks of the network.
+    max_steps, batch_size : int, default=6000 and 256, of images and texts 3000 and 64
         Optimiser steps, and rows in each.
-    learning_rate, weight_decay : float, default=3e-3 and 1e-2
+    learning_rate, weight_decay : float, default=3e-3 and 1e-2, of images and texts 1e-3
         Of AdamW; warm-up, then a cosine to zero.
     patience : int, default=10
         Validations without a better score before training stops.
@@ -177,6 +184,17 @@ class FEXExplainer(LearnedExplainer):
     (3, 4)
     """
 
+    _defaults = MappingProxyType(
+        {
+            "n_queries": 8_000_000,
+            "hidden_dim": 128,
+            "n_blocks": 3,
+            "max_steps": 6000,
+            "batch_size": 256,
+            "learning_rate": 3e-3,
+        }
+    )
+
     def __init__(
         self,
         objective: str = "forward_kl",
@@ -185,14 +203,15 @@ class FEXExplainer(LearnedExplainer):
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",
+        network: Any = "auto",
         output: str = "auto",
-        n_queries: int = 8_000_000,
+        n_queries: int | None = None,
         n_masks: int = 128,
-        hidden_dim: int = 128,
-        n_blocks: int = 3,
-        max_steps: int = 6000,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        hidden_dim: int | None = None,
+        n_blocks: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         patience: int = 10,
         validation_fraction: float = 0.1,
@@ -216,6 +235,7 @@ class FEXExplainer(LearnedExplainer):
         self.baseline = baseline
         self.groups = groups
         self.removal = removal
+        self.network = network
         self.output = output
         self.n_queries = n_queries
         self.n_masks = n_masks
@@ -258,7 +278,7 @@ class FEXExplainer(LearnedExplainer):
             experience, module = self._policy_gradient(rows, seed)
             loss = PolicyGradient(self._coefficients(), self.kind_ == "classification")
         for part in module.modules():
-            if isinstance(part, TabularNetwork):
+            if hasattr(part, "reset"):
                 part.reset(torch_rng)
         settings = self._settings(self.max_steps, seed, started)
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
@@ -272,7 +292,7 @@ class FEXExplainer(LearnedExplainer):
     # -- forward KL ------------------------------------------------------------------------
     def _forward_kl(
         self,
-        rows: Table,
+        rows: Any,
         seed: int,
         started: float,
         checkpoint: Checkpoint | None,
@@ -280,7 +300,7 @@ class FEXExplainer(LearnedExplainer):
         rng = np.random.default_rng([seed, 3])
         rows = self._training_rows(rows, rng, self.n_masks)
 
-        def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
+        def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
             own = np.random.default_rng([seed, 4, chunk])
             inputs = self._encode(part)
             null = inputs["null"].numpy()
@@ -293,27 +313,19 @@ class FEXExplainer(LearnedExplainer):
         return TargetPool(pool, self.batch_size, seed), module
 
     # -- policy gradient -------------------------------------------------------------------
-    def _policy_gradient(self, rows: Table, seed: int) -> tuple[Experience, nn.Module]:
-        inputs = self._encode(rows)
-        outputs = self._masked.outputs(rows).cpu().float()
-        spread = self._spread
-
-        def ask(part: Table, at: np.ndarray, masks: np.ndarray) -> torch.Tensor:
-            answers = self._masked.values(part, masks)
-            if spread is None:
-                return answers
-            full = outputs[torch.from_numpy(at)].to(answers)
-            return prediction_scores(answers, full, spread.to(answers))
-
+    def _policy_gradient(self, rows: Any, seed: int) -> tuple[Experience, nn.Module]:
+        rows = rows.take(slice(0, self._most_held()))
+        inputs, outputs = self._encoded_with_outputs(rows)
         reverse = self.objective == "reverse_kl"
         experience = Trajectories(
             rows,
             inputs["x"],
             inputs["null"],
             outputs,
-            ask,
-            reverse_kl=reverse,
-            random_target=reverse or self.kind_ != "classification",
+            self._asker(outputs),
+            act,
+            MaskJudge(reverse),
+            random_share=float(reverse or self.kind_ != "classification"),
             trajectory_length=self.trajectory_length,
             inner_updates=self.inner_updates,
             batch_size=self.batch_size,
@@ -321,7 +333,7 @@ class FEXExplainer(LearnedExplainer):
             seed=seed,
         )
         policy = self._policy("linear")
-        value = self._body(len(self.output_names_))
+        value = self._body(0, len(self.output_names_))
         return experience, ActorCritic(policy, value)
 
     def _coefficients(self) -> PPOCoefficients:
@@ -336,7 +348,7 @@ class FEXExplainer(LearnedExplainer):
     # -- pieces ----------------------------------------------------------------------------
     def _policy(self, link: str) -> MaskPolicy:
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
-        body = self._body(n_out * (n_players + 1))
+        body = self._body(n_out, n_out)
         return MaskPolicy(body, n_out, n_players, link)
 
     def _method(self) -> str:

@@ -8,9 +8,24 @@ import torch
 from torch import nn
 
 from fastexplain.networks import MaskPolicy
-from fastexplain.objectives import PPOCoefficients, forward_kl_loss, ppo_loss
+from fastexplain.objectives import (
+    PPOCoefficients,
+    advantage,
+    forward_kl_loss,
+    mask_reward,
+    ppo_loss,
+    reverse_kl_reward,
+)
 
-__all__ = ["ActorCritic", "PolicyGradient", "calibrate", "choose_resolution", "match_moments"]
+__all__ = [
+    "ActorCritic",
+    "MaskJudge",
+    "PolicyGradient",
+    "act",
+    "calibrate",
+    "choose_resolution",
+    "match_moments",
+]
 
 #: a deviation this small beside their spread still has its place in the ranking
 _UNIT = 0.01
@@ -76,6 +91,34 @@ class PolicyGradient:
             batch["outputs"] if self.classes else None,
             self.coefficients,
         )
+
+
+def act(
+    module: Any, x: torch.Tensor, null: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Policy and value of an ``ActorCritic``, for ``Trajectories``."""
+    return module.policy_and_value(x, null)
+
+
+class MaskJudge:
+    """Rewards of masks (Eq. 9) and their advantages (Eq. 18), for ``Trajectories``."""
+
+    def __init__(self, reverse_kl: bool) -> None:
+        self.reverse_kl = reverse_kl
+
+    def __call__(
+        self,
+        score: torch.Tensor,
+        full: torch.Tensor,
+        masks: torch.Tensor,
+        log_q: torch.Tensor,
+        value: torch.Tensor | None,
+    ) -> dict[str, torch.Tensor]:
+        assert value is not None
+        reward = mask_reward(score, masks)
+        if self.reverse_kl:
+            reward = reverse_kl_reward(reward, log_q)
+        return {"reward": reward, "advantage": advantage(reward, value)}
 
 
 def calibrate(module: MaskPolicy, pool: dict[str, torch.Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from fastexplain.training import TargetPool, Trainer
 
 __all__ = ["L2XExplainer"]
 
-_EXPLAIN_ROWS = 8192
 # a logit that is never drawn, and yet no infinity
 _NEVER = -1e4
 
@@ -110,6 +110,17 @@ class L2XExplainer(LearnedExplainer):
     _score_name = "share of the outputs' movement that the chosen features keep"
     removal = "baseline"
 
+    _defaults = MappingProxyType(
+        {
+            "n_queries": 200_000,
+            "hidden_dim": 128,
+            "n_blocks": 3,
+            "max_steps": 4000,
+            "batch_size": 256,
+            "learning_rate": 1e-3,
+        }
+    )
+
     def __init__(
         self,
         *,
@@ -119,12 +130,12 @@ class L2XExplainer(LearnedExplainer):
         baseline: Any = "mean",
         groups: Any = None,
         output: str = "auto",
-        n_queries: int = 200_000,
-        hidden_dim: int = 128,
-        n_blocks: int = 3,
-        max_steps: int = 4000,
-        batch_size: int = 256,
-        learning_rate: float = 1e-3,
+        n_queries: int | None = None,
+        hidden_dim: int | None = None,
+        n_blocks: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         patience: int = 10,
         validation_fraction: float = 0.1,
@@ -213,7 +224,7 @@ class L2XExplainer(LearnedExplainer):
         return module
 
     def _build_network(self) -> TabularNetwork:
-        return self._body(self.masker_.n_players)
+        return self._body(1, 0)
 
     def _validator(self, table: Table, seed: int) -> Any:
         """How far the chosen features alone take the model's outputs from v(none)."""
@@ -235,19 +246,11 @@ class L2XExplainer(LearnedExplainer):
         return validate
 
     # -- explaining ------------------------------------------------------------------------
-    @torch.inference_mode()
-    def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
+    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chance = _logits(self._network, x, null).double().softmax(dim=1).masked_fill(null, 0.0)
         n_out = len(self.output_names_)
-        values = np.empty((len(table), self.masker_.n_players, n_out))
-        device = next(self._network.parameters()).device
-        for start in range(0, len(table), _EXPLAIN_ROWS):
-            rows = slice(start, start + _EXPLAIN_ROWS)
-            inputs = self._encode(table.take(rows) if len(table) > _EXPLAIN_ROWS else table)
-            null = inputs["null"].to(device)
-            logits = _logits(self._network, inputs["x"].to(device), null).double()
-            chance = logits.softmax(dim=1).masked_fill(null, 0.0)
-            values[rows] = chance.cpu().numpy()[:, :, None]
-        return values, np.zeros((len(table), n_out))
+        # what is chosen is chosen for all outputs
+        return chance[:, None].expand(-1, n_out, -1), chance.new_zeros((len(x), n_out))
 
     def _measured(self) -> dict[str, float]:
         return {"n_selected_": self.n_selected_}

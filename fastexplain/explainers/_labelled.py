@@ -16,7 +16,7 @@ from fastexplain.explainers._label_losses import (
     precision,
     rank_labels,
 )
-from fastexplain.explainers._learned import POOL_BYTES
+from fastexplain.explainers._learned import POOL_BYTES, picked
 from fastexplain.explainers._shapley_learned import (
     ShapleyLearner,
     typical_size,
@@ -132,12 +132,10 @@ class LabelLearner(ShapleyLearner):
             return rank_labels
         return LabelsAndCoalitions(self, module, weight)
 
-    def _prepare(self, module: Any, table: Table, seed: int, started: float) -> None:
+    def _prepare(self, module: Any, table: Any, seed: int, started: float) -> None:
         """What a subclass does to the network before it sees labels."""
 
-    def _unlabelled(
-        self, table: Table, seed: int, started: float
-    ) -> dict[str, torch.Tensor] | None:
+    def _unlabelled(self, table: Any, seed: int, started: float) -> dict[str, torch.Tensor] | None:
         """Coalitions of rows without labels to learn from beside them, or None."""
         return None
 
@@ -161,7 +159,7 @@ class LabelLearner(ShapleyLearner):
                 f"task='ranking' takes {MAX_RANKED} features at most, got {n_players}: rank the "
                 "values of task='attribution', or group columns by groups=."
             )
-        body = self._body(n_out * n_players * RankingNetwork.rank(n_players))
+        body = self._body(n_out * RankingNetwork.rank(n_players), 0)
         return RankingNetwork(body, n_out, n_players)
 
     def _fresh_network(self, seed: int, scale: torch.Tensor) -> Any:
@@ -173,22 +171,28 @@ class LabelLearner(ShapleyLearner):
         module.reset_places(generator)
         return module
 
+    def _chunks(self, samples: Any) -> list[slice]:
+        if self.task == "attribution":
+            return super()._chunks(samples)
+        size = len(self.output_names_) * self.masker_.n_players**2
+        step = int(np.clip(_SCORES // size, 1, self._reader.call_samples))
+        return [slice(a, min(a + step, len(samples))) for a in range(0, len(samples), step)]
+
     @torch.inference_mode()
     def _attribute(
-        self, table: Table, outputs: torch.Tensor | None
+        self,
+        samples: Any,
+        outputs: torch.Tensor | None,
+        chosen: np.ndarray | None,
+        encoded: dict[str, torch.Tensor] | None,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         if self.task == "attribution":
-            return super()._attribute(table, outputs)
+            return super()._attribute(samples, outputs, chosen, encoded)
         device = next(self._network.parameters()).device
-        parts = []
-        size = len(self.output_names_) * self.masker_.n_players**2
-        step = int(np.clip(_SCORES // size, 1, 8192))
-        for start in range(0, len(table), step):
-            inputs = self._encode(table.take(slice(start, start + step)))
-            null = inputs["null"].to(device)
-            ranks = decode_ranking(self._network(inputs["x"].to(device), null), null)
-            parts.append(ranks.transpose(1, 2).cpu().double().numpy())
-        return np.concatenate(parts), None, None
+        inputs = self._encode(samples) if encoded is None else encoded
+        null = inputs["null"].to(device)
+        ranks = decode_ranking(self._network(inputs["x"].to(device), null), null)
+        return picked(ranks, chosen).transpose(1, 2).cpu().double().numpy(), None, None
 
     def _validate_on(
         self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, total: torch.Tensor
@@ -247,17 +251,17 @@ class LabelLearner(ShapleyLearner):
             raise ValueError("labels must be finite, or NaN in rows without a label.")
         return array
 
-    def _given(self, table: Table, rows: np.ndarray, given: np.ndarray) -> dict[str, torch.Tensor]:
+    def _given(self, table: Any, rows: np.ndarray, given: np.ndarray) -> dict[str, torch.Tensor]:
         part = table.take(rows)
         labels = torch.from_numpy(given[rows].swapaxes(1, 2)).float()
         full = self._masked.outputs(part, rows).cpu().double().numpy()
         more = {"labels": labels, "variance": torch.zeros_like(labels)}
-        return self._encode(part) | more | {"total": self._totals(full)}
+        return self._encode(part) | more | {"total": self._totals(full, part)}
 
     # -- making labels ---------------------------------------------------------------------
     def _label(
         self,
-        table: Table,
+        table: Any,
         train: np.ndarray,
         held: np.ndarray,
         seed: int,
@@ -265,7 +269,7 @@ class LabelLearner(ShapleyLearner):
         checkpoint: Any,
     ) -> tuple[dict[str, torch.Tensor], Any, int]:
         """Labels to train on, a validator, and how many rows were labelled."""
-        null = self._encode(table.take(train))["null"].numpy()
+        null = self._nulls(table.take(train))
         source = self._source(null)
         rows = table.take(train)
         if self._limited():
@@ -273,7 +277,7 @@ class LabelLearner(ShapleyLearner):
             some = source.labels(self._masked, table.take(held), np.random.default_rng([seed, 2]))
             truth = torch.from_numpy(some.values.swapaxes(1, 2)).float()
             inputs = self._encode(table.take(held))
-            validate = self._validate_on(inputs, truth, self._totals(some.full))
+            validate = self._validate_on(inputs, truth, self._totals(some.full, table.take(held)))
         else:
             validate = self._validator(table.take(held), seed)
             rows = self._training_rows(
@@ -288,12 +292,14 @@ class LabelLearner(ShapleyLearner):
             most = min(_COPIED_ROWS, POOL_BYTES // (4 * numbers))
             copies = int(np.clip(most // max(len(rows), 1), 1, _MOST_COPIES))
         few = (~null).sum(axis=1) <= MAX_COPIED
-        single = self.removal_ is None and len(self.masker_.background_) == 1
+        single = (
+            self._schema is not None and self.removal_ is None and self.masker_.n_background_ == 1
+        )
         if not single or not few.any():
             # what is left of a row is an input of its own under a single-row baseline alone
             copies = 0
 
-        def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
+        def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
             rng = np.random.default_rng([seed, 4, chunk])
             return self._label_chunk(part, source, copies, rng)
 
@@ -311,13 +317,13 @@ class LabelLearner(ShapleyLearner):
         size = _MOST
         if not self._limited():
             fewest = max(_FEWEST, 4 * null.shape[1])
-            affordable = self.n_queries / max(len(null), 1) / len(self.masker_.background_)
+            affordable = self.n_queries / max(len(null), 1) / self.masker_.n_background_
             while size > fewest and masks_needed(null, size).mean() > 2 * affordable:
                 size //= 2
         return KernelShapley(size)
 
     def _label_chunk(
-        self, part: Table, source: LabelSource, copies: int, rng: np.random.Generator
+        self, part: Any, source: LabelSource, copies: int, rng: np.random.Generator
     ) -> dict[str, torch.Tensor]:
         """Labels of rows and of ``copies`` masked copies of each, as (n, 1 + copies, ...)."""
         inputs = self._encode(part)
@@ -354,7 +360,7 @@ class LabelLearner(ShapleyLearner):
         return inputs | {
             "labels": torch.from_numpy(values.swapaxes(2, 3)).float(),
             "variance": torch.from_numpy(variance.swapaxes(2, 3)).float(),
-            "total": self._totals(full),
+            "total": self._totals(full, part),
             "used": torch.from_numpy(used),
         }
 

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import joblib
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from fastexplain.attribution import attribution_targets
+from fastexplain.attribution._scores import prediction_scores
 from fastexplain.attribution._targets import masks_needed
-from fastexplain.explainers._base import BaseExplainer
-from fastexplain.explainers._inert import InertValues, find_inert_values
-from fastexplain.explainers._inputs import Schema
-from fastexplain.explainers._state import (
-    decode_encoder,
-    decode_masker,
-    encode_encoder,
-    encode_masker,
-    fingerprint_rows,
-    warn_if_changed,
-)
-from fastexplain.maskers import TabularMasker
+from fastexplain.explainers._saving import SavedState
 from fastexplain.metrics import rank_correlation
-from fastexplain.networks import TabularEncoder, TabularNetwork
-from fastexplain.networks._encoder import quantiles_of
-from fastexplain.persistence import decode_value, encode_value, save_state
-from fastexplain.removal import SurrogateRemoval
+from fastexplain.networks import TabularEncoder
+from fastexplain.readers import Reader, make_reader
 from fastexplain.tables import Table
-from fastexplain.training import (
-    Checkpoint,
-    Fitted,
-    Trainer,
-    TrainSettings,
-    collect,
-    fabric_for,
-    mix_rows,
-)
+from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, collect
 
 __all__ = ["POOL_BYTES", "LearnedExplainer", "is_number"]
 
-_EXPLAIN_ROWS = 8192
 #: most memory that what the network learns from may take
 POOL_BYTES = 2**30
 _FEWEST_ROWS = 64
@@ -54,7 +34,7 @@ _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
 
 
-class LearnedExplainer(BaseExplainer):
+class LearnedExplainer(SavedState):
     """Base of explainers that train a network once and then explain by forward passes."""
 
     #: what ``best_score_`` is
@@ -75,9 +55,22 @@ class LearnedExplainer(BaseExplainer):
     n_blocks: int
     #: layers from the network's last block to its output
     n_head_layers: int = 1
+    #: what reads the samples, of images and texts
+    network: Any = "auto"
+    #: what parameters that are None stand for, of tables and of images and texts
+    _defaults: Mapping[str, Any] = MappingProxyType({})
+    _sample_defaults: Mapping[str, Any] = MappingProxyType(
+        {
+            "n_queries": 1_000_000,
+            "hidden_dim": 128,
+            "n_blocks": 2,
+            "max_steps": 3000,
+            "batch_size": 64,
+            "learning_rate": 1e-3,
+        }
+    )
     _network: Any
-    _encoder: TabularEncoder
-    _inert: InertValues
+    _reader: Reader
 
     def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
         """Learn to explain a fitted model.
@@ -117,6 +110,15 @@ class LearnedExplainer(BaseExplainer):
             setattr(self, name, getattr(trial, name))
         return self
 
+    def _begin_fit(self, X: Any, y: Any, model: Any) -> Any:
+        samples = super()._begin_fit(X, y, model)
+        table = isinstance(samples, Table)
+        for name, value in (self._defaults if table else self._sample_defaults).items():
+            # this is the copy that is fitted: the user's own parameters stay as they are
+            if getattr(self, name) is None:
+                setattr(self, name, value)
+        return samples
+
     def _validate_parameters(self) -> None:
         raise NotImplementedError
 
@@ -128,11 +130,15 @@ class LearnedExplainer(BaseExplainer):
         whole = ("n_queries", "hidden_dim", "max_steps", "batch_size", "patience")
         for name in (*whole, *others):
             value = getattr(self, name)
+            if value is None and name in self._defaults:
+                continue  # chosen by the kind of data
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
-        if not is_number(self.n_blocks, numbers.Integral) or self.n_blocks < 0:
+        blocks = self.n_blocks
+        if blocks is not None and (not is_number(blocks, numbers.Integral) or blocks < 0):
             raise ValueError(f"n_blocks must be a whole number, 0 or more, got {self.n_blocks!r}.")
-        if not is_number(self.learning_rate) or not self.learning_rate > 0:
+        rate = self.learning_rate
+        if rate is not None and (not is_number(rate) or not rate > 0):
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}.")
         if not is_number(self.weight_decay) or not self.weight_decay >= 0:
             raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay!r}.")
@@ -153,62 +159,69 @@ class LearnedExplainer(BaseExplainer):
             return order, order[:_VALIDATION_ROWS]
         return order[held:], order[:held]
 
-    def _fit_encoder(self, table: Table, seed: int, started: float) -> None:
-        """Learn the columns, and which of their values act like the baseline."""
-        self._encoder = TabularEncoder.fit(table, quantiles_of(table))
-        if self.removal_ is not None:
-            # a surrogate sees values; none of them is as good as absent
-            self._inert = InertValues.none(table.n_columns)
-            return
-        rng = np.random.default_rng([seed, 5])
-        deadline = None if self.max_time is None else started + 0.1 * float(self.max_time)
-        self._inert = find_inert_values(
-            self._masked, table, self._encoder, self.n_queries, rng, deadline
+    def _fit_encoder(self, samples: Any, seed: int, started: float) -> None:
+        """Learn how the network reads samples."""
+        self._reader = make_reader(
+            self._masked,
+            samples,
+            self._schema,
+            network=self.network,
+            width=self.hidden_dim,
+            n_blocks=self.n_blocks,
+            max_queries=self.n_queries,
+            seed=seed,
+            max_time=self.max_time,
+            started=started,
         )
 
-    def _null_players(self, table: Table, x: np.ndarray) -> np.ndarray:
-        """Players (n, N) that equal the baseline or act like it; ``x`` are the encoded rows."""
-        cells = self._inert.mark(self.masker_.baseline_cells(table), x)
-        return self.masker_.all_of_player(cells)
+    @property
+    def _encoder(self) -> TabularEncoder:
+        """How columns become numbers; of tables alone."""
+        return self._reader.encoder
 
-    def _encode(self, table: Table) -> dict[str, Any]:
-        x = self._encoder.transform(table)
-        null = self._null_players(table, x)
-        return {"x": torch.from_numpy(x), "null": torch.from_numpy(null)}
+    def _encode(self, samples: Any) -> dict[str, Any]:
+        return self._reader.encode(samples, self._masked)
 
     def _training_rows(
         self,
-        rows: Table,
+        rows: Any,
         rng: np.random.Generator,
         n_masks: int,
         budget: float | None = None,
         enumerates: bool = True,
-    ) -> Table:
-        """As many rows as the query budget buys: real ones first, then mixed ones.
+    ) -> Any:
+        """As many samples as the query budget buys: real ones first, then ones drawn near them.
 
-        ``budget`` is what is left of ``n_queries`` by default. A row takes ``n_masks`` queries,
-        or, where it is enumerated, as many as it has coalitions.
+        ``budget`` is what is left of ``n_queries`` by default. A sample takes ``n_masks``
+        queries, or, where it is enumerated, as many as it has coalitions.
         """
         per_row = float(n_masks)
         if enumerates:
             sample = rows.take(np.sort(rng.permutation(len(rows))[:2048]))
-            null = self._null_players(sample, self._encoder.transform(sample))
+            null = self._nulls(sample)
             per_row = masks_needed(null, n_masks).mean()
-        per_row = max(1.0, per_row * len(self.masker_.background_))
-        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        per_row = max(1.0, per_row * self.masker_.n_background_)
+        n_players, n_out = self.masker_.n_players, self._n_learned()
         left = self.n_queries - self._masked.n_queries if budget is None else budget
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
-        wanted = min(wanted, max(1, POOL_BYTES // (4 * n_players * (n_out + 2))))
-        if wanted <= len(rows):
-            return rows.take(rng.permutation(len(rows))[:wanted])
-        # mixing beyond some tens of copies of each row adds nothing new
-        extra = min(wanted - len(rows), 50 * len(rows))
-        mixed = mix_rows(rows, extra, self.masker_.player_of_column_, rng)
-        order = rng.permutation(len(rows) + extra)
-        n_columns = rows.n_columns
-        index = np.broadcast_to(order[:, None], (len(order), n_columns))
-        return Table(rows.stack(mixed).gather(index))
+        numbers = n_players * (n_out + 2) + self._reader.numbers()
+        wanted = min(wanted, max(1, POOL_BYTES // (4 * numbers)))
+        if wanted > len(rows):
+            drawn = self._reader.mix(rows, wanted - len(rows), rng)
+            if drawn is not None:
+                return drawn
+        return rows.take(rng.permutation(len(rows))[:wanted])
+
+    def _nulls(self, samples: Any) -> np.ndarray:
+        """Players without effect (n, N), as far as that is known beforehand."""
+        if isinstance(samples, Table):
+            return self._encode(samples)["null"].numpy()
+        return self.masker_.null_players(samples)
+
+    def _n_learned(self) -> int:
+        """Outputs that the network learns of each sample."""
+        return len(self.output_names_)
 
     def _collect(
         self,
@@ -231,18 +244,9 @@ class LearnedExplainer(BaseExplainer):
                 progress=bar,
             )
 
-    def _body(self, out_features: int) -> TabularNetwork:
-        n_players = self.masker_.n_players
-        # layers draw their first weights from torch's global generator, which is the user's
-        with torch.random.fork_rng(devices=[]):
-            return TabularNetwork(
-                self._encoder,
-                n_players,
-                out_features,
-                self.hidden_dim,
-                self.n_blocks,
-                self.n_head_layers,
-            )
+    def _body(self, per_player: int, whole: int) -> Any:
+        """The network up to its output; see ``Reader.body``."""
+        return self._reader.body(per_player, whole, self.n_head_layers)
 
     def _validator(self, table: Table, seed: int) -> Any:
         """Mean rank correlation with E_p[m] on held-out rows, over all outputs."""
@@ -250,7 +254,7 @@ class LearnedExplainer(BaseExplainer):
         inputs = self._encode(table)
         # not told which values seem inert: where that is wrong, the score shall show it
         truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread)
-        reference = truth.mean.reshape(-1, self.masker_.n_players).numpy()
+        reference = truth.mean.flatten(0, 1).numpy()
 
         def validate(module: nn.Module) -> float:
             device = next(module.parameters()).device
@@ -260,6 +264,30 @@ class LearnedExplainer(BaseExplainer):
             return float(rank_correlation(found, reference).mean())
 
         return validate
+
+    def _most_held(self) -> int:
+        """Encoded samples that fit into the memory that may be taken."""
+        return max(_FEWEST_ROWS, POOL_BYTES // (4 * max(self._reader.numbers(), 1)))
+
+    def _encoded_with_outputs(self, samples: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """What the network reads of samples, and the model's outputs, on the CPU."""
+        inputs = dict(self._encode(samples))
+        outputs = inputs.pop("outputs", None)
+        if outputs is None:
+            outputs = self._masked.outputs(samples)
+        return inputs, outputs.cpu().float()
+
+    def _asker(self, outputs: torch.Tensor) -> Any:
+        """Ask for f in [0, 1] of masked samples, some of those that ``outputs`` belong to."""
+
+        def ask(part: Any, at: np.ndarray, masks: np.ndarray) -> torch.Tensor:
+            answers = self._masked.values(part, masks)
+            if self._spread is None:
+                return answers
+            full = outputs[torch.from_numpy(at)].to(answers)
+            return prediction_scores(answers, full, self._spread.to(answers))
+
+        return ask
 
     def _settings(self, max_steps: int, seed: int, started: float) -> TrainSettings:
         return TrainSettings(
@@ -291,14 +319,18 @@ class LearnedExplainer(BaseExplainer):
         content = (
             parts,
             table.fingerprint(),
-            self.masker_.background_.fingerprint(),
-            self.masker_.player_of_column_,
+            self._masker_fingerprint(),
             None if self.removal_ is None else self.removal_.get_params(),
             int(seed),
             signature,
             given_too,
         )
         return Checkpoint(self.checkpoint, str(joblib.hash(content, hash_name="sha1")))
+
+    def _masker_fingerprint(self) -> Any:
+        if self._schema is not None:
+            return self.masker_.background_.fingerprint(), self.masker_.player_of_column_
+        return type(self.masker_).__name__, self.masker_.feature_names_, self.masker_.removal
 
     def _train(self, trainer: Trainer) -> Fitted:
         fitted = trainer.run()
@@ -309,8 +341,7 @@ class LearnedExplainer(BaseExplainer):
     def _finish(self, module: nn.Module, fitted: Fitted) -> None:
         """Store what was learned, and say so when it is poor."""
         self._network = module
-        rows = fingerprint_rows(self.masker_, self._encoder, self._schema)
-        self._fingerprint = self._masked.outputs(rows).cpu()
+        self._fingerprint = self._masked.outputs(self._reader.fingerprint_samples()).cpu()
         self.history_ = fitted.history
         self.n_iter_ = fitted.n_steps
         self.best_score_ = fitted.best_score
@@ -328,174 +359,62 @@ class LearnedExplainer(BaseExplainer):
                 stacklevel=3,
             )
 
+    # -- explaining ------------------------------------------------------------------------
+    def _chunks(self, samples: Any) -> list[slice]:
+        n, step = len(samples), self._reader.call_samples
+        return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+    def _encoded_outputs(
+        self, samples: Any, asks: bool, start: int
+    ) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
+        if self._reader.gives_outputs:
+            # the model's own pass: what the network reads, and what the model answers
+            self._need_model()
+            encoded = self._encode(samples)
+            return encoded, encoded.pop("outputs")
+        return super()._encoded_outputs(samples, asks, start)
+
     @torch.inference_mode()
-    def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
-        n, n_out = len(table), len(self.output_names_)
-        values = np.empty((n, self.masker_.n_players, n_out))
-        neutral = np.empty((n, n_out))
+    def _attribute(
+        self,
+        samples: Any,
+        outputs: torch.Tensor | None,
+        chosen: np.ndarray | None,
+        encoded: dict[str, torch.Tensor] | None,
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         device = next(self._network.parameters()).device
-        for start in range(0, n, _EXPLAIN_ROWS):
-            part = table.take(slice(start, start + _EXPLAIN_ROWS)) if n > _EXPLAIN_ROWS else table
-            inputs = self._encode(part)
-            null = inputs["null"].to(device)
-            deviation, level = self._network.deviations(inputs["x"].to(device), null)
-            logits = (deviation + level[:, :, None]).double()
-            rows = slice(start, start + len(part))
-            common = torch.sigmoid(level.double())
-            # written, not computed twice: vectorised sigmoids may differ in the last digit
-            found = torch.where(null[:, None], common[:, :, None], torch.sigmoid(logits))
-            values[rows] = found.transpose(1, 2).cpu().numpy()
-            neutral[rows] = common.cpu().numpy()
-        return values, neutral
+        inputs = self._encode(samples) if encoded is None else encoded
+        inputs.pop("outputs", None)
+        null = inputs["null"].to(device)
+        values, common = self._read_out(inputs["x"].to(device), null)
+        values, common = picked(values, chosen), picked(common, chosen)
+        return values.transpose(1, 2).double().cpu().numpy(), common.double().cpu().numpy(), None
 
-    # -- saving ----------------------------------------------------------------------------
-    def save(self, path: Any) -> None:
-        """Save as a folder of JSON and safetensors, without the model and without pickle.
-
-        Parameters
-        ----------
-        path : path-like
-            Folder to make; a saved explainer there is replaced in one move.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        FileExistsError
-            If the path holds anything but a saved explainer.
-
-        See Also
-        --------
-        fastexplain.load : Load it again.
-        """
-        check_is_fitted(self)
-        params = {k: encode_value(v) for k, v in self.get_params(deep=False).items()}
-        params["masker"] = None if self.masker is None else encode_masker(self.masker_)
-        if self.removal_ is not None:
-            # trained, it is a part of what was fitted
-            params["removal"] = "surrogate"
-        config = {
-            "explainer": type(self).__name__,
-            "params": params,
-            "masker": encode_masker(self.masker_),
-            "schema": {
-                "kind": self._schema.kind,
-                "names": self._schema.names,
-                "dtypes": self._schema.dtypes,
-                "quantity": self._schema.quantity,
-                "feature_names_in": [str(n) for n in getattr(self, "feature_names_in_", [])],
-            },
-            "encoder": encode_encoder(self._encoder),
-            "inert": self._inert.state(),
-            "removal": None if self.removal_ is None else self.removal_.config(),
-            "outputs": {
-                "kind": self.kind_,
-                "names": self.output_names_,
-                "classes": encode_value(getattr(self, "classes_", None)),
-                "classes_dtype": str(getattr(self, "classes_", np.zeros(0)).dtype),
-                "base_values": [encode_value(float(v)) for v in self.base_values_],
-            },
-            "fit": {
-                "history": self.history_,
-                "n_iter": self.n_iter_,
-                "best_score": self.best_score_,
-                "stopped_by": self.stopped_by_,
-                "n_model_queries": self.n_model_queries_,
-                "measured": self._measured(),
-            },
-        }
-        weights = {f"network.{k}": v for k, v in self._network.state_dict().items()}
-        weights["fingerprint"] = self._fingerprint
-        if self._spread is not None:
-            weights["spread"] = self._spread
-        if self.removal_ is not None:
-            weights |= {f"removal.{k}": v for k, v in self.removal_.weights().items()}
-        save_state(path, config, weights)
-
-    @classmethod
-    def _from_state(cls, config: dict[str, Any], weights: dict[str, torch.Tensor]) -> Self:
-        params = dict(config["params"])
-        given = params.pop("masker")
-        self = cls(**{k: decode_value(v) for k, v in params.items()})
-        if given is not None:
-            masker = decode_masker(given)
-            self.masker = TabularMasker(masker.baseline, masker.groups, masker.n_background)
-        self.masker_ = decode_masker(config["masker"])
-        own = {k: weights.pop(k) for k in list(weights) if k.startswith("removal.")}
-        self.removal_ = None
-        if config.get("removal") is not None:
-            parts = {k.removeprefix("removal."): v for k, v in own.items()}
-            self.removal_ = SurrogateRemoval.from_config(config["removal"], parts, self.masker_)
-        schema = config["schema"]
-        template = self.masker_.background_.take(slice(0, 1))
-        self._schema = Schema(
-            schema["kind"], schema["names"], schema["dtypes"], schema["quantity"], template
-        )
-        self.n_features_in_ = len(schema["names"])
-        if schema["feature_names_in"]:
-            self.feature_names_in_ = np.asarray(schema["feature_names_in"], dtype=object)
-        self._encoder = decode_encoder(config["encoder"])
-        self._inert = InertValues.from_state(config["inert"])
-        outputs, fit = config["outputs"], config["fit"]
-        self.kind_, self.output_names_ = outputs["kind"], outputs["names"]
-        if outputs["classes"] is not None:
-            dtype = outputs["classes_dtype"]
-            self.classes_ = np.asarray(decode_value(outputs["classes"]), dtype=dtype)
-        self.base_values_ = np.array([decode_value(v) for v in outputs["base_values"]])
-        self.history_, self.n_iter_ = fit["history"], fit["n_iter"]
-        self.best_score_, self.stopped_by_ = fit["best_score"], fit["stopped_by"]
-        self.n_model_queries_ = fit["n_model_queries"]
-        for name, value in fit.get("measured", {}).items():
-            setattr(self, name, value)
-        self._fingerprint = weights.pop("fingerprint")
-        self._spread = weights.pop("spread", None)
-        self._model = None
-        network = self._build_network()
-        own = {k.removeprefix("network."): v for k, v in weights.items()}
-        try:
-            network.load_state_dict(own)
-        except RuntimeError as error:
-            raise ValueError(f"The weights do not belong to the configuration: {error}") from error
-        self._network = network.to(fabric_for(self.device, "32-true").device).eval()
-        return self
-
-    def _measured(self) -> dict[str, float]:
-        """Fitted attributes of a subclass's own."""
-        return {}
-
-    def _build_network(self) -> nn.Module:
-        """The network as ``explain`` uses it, with weights yet to come."""
-        raise NotImplementedError
-
-    def attach_model(self, model: Any) -> Self:
-        """Attach the model again after loading or unpickling.
-
-        Parameters
-        ----------
-        model : object
-            What was passed to ``fit``, or its like; it must have the same outputs. Other
-            answers than at ``fit`` raise a warning.
-
-        Returns
-        -------
-        self
-        """
-        super().attach_model(model)
-        rows = fingerprint_rows(self.masker_, self._encoder, self._schema)
-        warn_if_changed(self._fingerprint, self._masked.outputs(rows))
-        return self
+    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values (B, K, N), and those without effect (B, K), of encoded samples."""
+        deviation, level = self._network.deviations(x, null)
+        logits = (deviation + level[:, :, None]).double()
+        common = torch.sigmoid(level.double())
+        # written, not computed twice: vectorised sigmoids may differ in the last digit
+        return torch.where(null[:, None], common[:, :, None], torch.sigmoid(logits)), common
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         if "_network" in state:
-            import copy
-
             # a network trained on a GPU must load where there is none
             state["_network"] = copy.deepcopy(state["_network"]).cpu()
         return state
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_network")
+
+
+def picked(values: torch.Tensor, chosen: np.ndarray | None) -> torch.Tensor:
+    """Values (B, K, ...) of one output a sample, (B, 1, ...); all of them without ``chosen``."""
+    if chosen is None:
+        return values
+    rows = torch.arange(len(values), device=values.device)
+    return values[rows, torch.from_numpy(chosen).to(values.device)][:, None]
 
 
 def is_number(value: Any, kind: Any = numbers.Real) -> bool:

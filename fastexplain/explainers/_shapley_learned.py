@@ -11,18 +11,16 @@ from torch import nn
 from fastexplain.attribution import kernel_coalitions
 from fastexplain.attribution._groups import active_groups, active_positions
 from fastexplain.attribution._targets import masks_needed
-from fastexplain.explainers._learned import LearnedExplainer
+from fastexplain.explainers._learned import LearnedExplainer, picked
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import ShapleyNetwork
 from fastexplain.networks._shapley import spread_gap
-from fastexplain.tables import Table
 from fastexplain.training import Experience, Fitted, Trainer
 
 __all__ = ["ShapleyLearner"]
 
-_EXPLAIN_ROWS = 8192
 # coalitions of a held-out row, and of a row to score: rows with fewer are enumerated
 _VALIDATION_QUERIES = 1024
 _SCORE_QUERIES = 4096
@@ -65,29 +63,29 @@ class ShapleyLearner(LearnedExplainer):
 
     @torch.inference_mode()
     def _attribute(
-        self, table: Table, outputs: torch.Tensor | None
+        self,
+        samples: Any,
+        outputs: torch.Tensor | None,
+        chosen: np.ndarray | None,
+        encoded: dict[str, torch.Tensor] | None,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        n, n_out = len(table), len(self.output_names_)
-        values = np.empty((n, self.masker_.n_players, n_out))
-        gap = np.empty((n, n_out))
-        base = torch.from_numpy(self.base_values_)
         device = next(self._network.parameters()).device
-        for start in range(0, n, _EXPLAIN_ROWS):
-            rows = slice(start, start + _EXPLAIN_ROWS)
-            inputs = self._encode(table.take(rows) if n > _EXPLAIN_ROWS else table)
-            null = inputs["null"]
-            found = self._network(inputs["x"].to(device), null.to(device)).cpu().double()
-            if outputs is not None:
-                total = outputs[rows].cpu().double() - base
-                spread, missing = spread_gap(found, total, null)
-                gap[rows] = missing.numpy()
-                found = spread if self._adds_up() else found
-            values[rows] = found.transpose(1, 2).numpy()
-        return values, None, gap if outputs is not None else None
+        inputs = self._encode(samples) if encoded is None else encoded
+        null = inputs["null"]
+        values = self._network(inputs["x"].to(device), null.to(device)).cpu().double()
+        gap = None
+        if outputs is not None:
+            total = outputs.cpu().double() - torch.tensor(self._bases(samples))
+            spread, missing = spread_gap(values, total, null)
+            gap = picked(missing, chosen).numpy()
+            values = spread if self._adds_up() else values
+        return picked(values, chosen).transpose(1, 2).numpy(), None, gap
 
-    def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
-        outputs = self._need_model().outputs(table) if self._asks_outputs("all") else None
-        return self._attribute(table, outputs)[:2]
+    def _bases(self, samples: Any) -> np.ndarray:
+        if self.masker_.fixed_empty_ or getattr(self, "_masked", None) is None:
+            return super()._bases(samples)
+        # what is left of an image or text without its players is its own
+        return self._masked.empty_values(samples).cpu().double().numpy()
 
     def score(self, X: Any, y: Any = None) -> float:
         """Agreement with Shapley values by enumeration or sampling.
@@ -105,36 +103,37 @@ class ShapleyLearner(LearnedExplainer):
             Mean over rows of Spearman's rank correlation, for the predicted output (all
             outputs of a regressor); 1 is perfect.
         """
-        table = self._check_rows(X)
+        samples = self._check_rows(X)
         masked = self._need_model()
         source = KernelShapley(_SCORE_QUERIES)
-        found = source.labels(masked, table, np.random.default_rng(0))
-        truth, values = found.values, self._explain_table(table)[0]
+        found = source.labels(masked, samples, np.random.default_rng(0))
+        truth, values = found.values, self._all_values(samples)
         if self.kind_ == "regression":
             n_players = truth.shape[1]
             truth, values = (a.swapaxes(1, 2).reshape(-1, n_players) for a in (truth, values))
         else:
-            rows, chosen = np.arange(len(table)), found.full.argmax(axis=1)
+            rows, chosen = np.arange(len(samples)), found.full.argmax(axis=1)
             truth, values = truth[rows, :, chosen], values[rows, :, chosen]
         return float(rank_correlation(values, truth).mean())
 
     # -- fitting ---------------------------------------------------------------------------
-    def _totals(self, full: np.ndarray) -> torch.Tensor:
-        """v(all) - v(none), as float32."""
-        return torch.from_numpy(full - self.base_values_).float()
+    def _totals(self, full: np.ndarray, samples: Any) -> torch.Tensor:
+        """v(all) - v(none) of samples, or of masked copies of each, as float32."""
+        bases = self._bases(samples)
+        return torch.from_numpy(full - (bases if full.ndim == 2 else bases[:, None])).float()
 
-    def _validator(self, table: Table, seed: int) -> Any:
+    def _validator(self, table: Any, seed: int) -> Any:
         """Share of the held-out labels' squares that is explained, over all outputs."""
         rng = np.random.default_rng([seed, 2])
         size, table = self._affordable(table)
         found = KernelShapley(size).labels(self._masked, table, rng)
         labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
-        return self._validate_on(self._encode(table), labels, self._totals(found.full))
+        return self._validate_on(self._encode(table), labels, self._totals(found.full, table))
 
-    def _affordable(self, table: Table) -> tuple[int, Table]:
+    def _affordable(self, table: Any) -> tuple[int, Any]:
         """Coalitions a row, and rows, of a tenth of the budget at most."""
-        null = self._encode(table)["null"].numpy()
-        room = 0.1 * self.n_queries / len(self.masker_.background_)
+        null = self._nulls(table)
+        room = 0.1 * self.n_queries / self.masker_.n_background_
         size = _VALIDATION_QUERIES
         while size > 64 and masks_needed(null, size).sum() > room:
             size //= 2
@@ -161,7 +160,7 @@ class ShapleyLearner(LearnedExplainer):
         return validate
 
     def _coalitions(
-        self, part: Table, n_masks: int, rng: np.random.Generator
+        self, part: Any, n_masks: int, rng: np.random.Generator
     ) -> dict[str, torch.Tensor]:
         """Coalitions of each row and what they gain over the empty one."""
         inputs = self._encode(part)
@@ -176,8 +175,10 @@ class ShapleyLearner(LearnedExplainer):
             masks[rows] = some
         answers = self._masked.values(part, masks).cpu().double().numpy()
         full = self._masked.outputs(part).cpu().double().numpy()
-        gains = torch.from_numpy(answers - self.base_values_).float()
-        given = {"masks": torch.from_numpy(masks), "gains": gains, "total": self._totals(full)}
+        bases = self._bases(part)
+        gains = torch.from_numpy(answers - bases[:, None]).float()
+        total = torch.from_numpy(full - bases).float()
+        given = {"masks": torch.from_numpy(masks), "gains": gains, "total": total}
         return inputs | given
 
     def _run(
@@ -195,7 +196,7 @@ class ShapleyLearner(LearnedExplainer):
 
     def _build_network(self) -> nn.Module:
         n_players, n_out = self.masker_.n_players, len(self.output_names_)
-        return ShapleyNetwork(self._body(n_out * n_players), n_out, n_players)
+        return ShapleyNetwork(self._body(n_out, 0), n_out, n_players)
 
     def _fresh_network(self, seed: int, scale: torch.Tensor) -> Any:
         """The network with weights of its own and the labels' scale."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from fastexplain.explainers._labelled import LabelLearner
@@ -114,6 +115,17 @@ class SupervisedExplainer(LabelLearner):
     (3, 4)
     """
 
+    _defaults = MappingProxyType(
+        {
+            "n_queries": 8_000_000,
+            "hidden_dim": 256,
+            "n_blocks": 3,
+            "max_steps": 10_000,
+            "batch_size": 256,
+            "learning_rate": 3e-3,
+        }
+    )
+
     def __init__(
         self,
         *,
@@ -126,14 +138,15 @@ class SupervisedExplainer(LabelLearner):
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",
+        network: Any = "auto",
         output: str = "auto",
         normalize: str | None = "additive",
-        n_queries: int = 8_000_000,
-        hidden_dim: int = 256,
-        n_blocks: int = 3,
-        max_steps: int = 10_000,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        n_queries: int | None = None,
+        hidden_dim: int | None = None,
+        n_blocks: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
         weight_decay: float = 1e-2,
         patience: int = 20,
         validation_fraction: float = 0.1,
@@ -155,6 +168,7 @@ class SupervisedExplainer(LabelLearner):
         self.baseline = baseline
         self.groups = groups
         self.removal = removal
+        self.network = network
         self.output = output
         self.normalize = normalize
         self.n_queries = n_queries

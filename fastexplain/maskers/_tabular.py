@@ -13,6 +13,7 @@ from fastexplain.maskers._baselines import (
     conform_rows,
     is_missing,
 )
+from fastexplain.maskers._masked_rows import MaskedCells, MaskedTensors
 from fastexplain.tables import CellSource, Table, as_table
 
 __all__ = ["TabularMasker"]
@@ -56,6 +57,8 @@ class TabularMasker:
     #: whether a removed player is replaced by the baseline; a surrogate knows it as absent,
     #: and what a value then changes does not show in the value
     removes_to_baseline_ = True
+    #: whether what is left when all is removed is the same for all rows
+    fixed_empty_ = True
 
     def __init__(
         self,
@@ -162,6 +165,39 @@ class TabularMasker:
     def n_players(self) -> int:
         """Number of players N."""
         return len(self.feature_names_)
+
+    @property
+    def n_background_(self) -> int:
+        """Number of rows that removed cells are taken from, and the model is averaged over."""
+        return len(self.background_)
+
+    @property
+    def removal(self) -> str:
+        """What stands for a removed player, in words."""
+        told = self.baseline if isinstance(self.baseline, str) else "of the user's own"
+        return f"baseline {told}"
+
+    def wrap(self, X: Any) -> Table:
+        """Rows as a ``Table``, or an error that says what is wrong with them."""
+        return as_table(X)
+
+    def inputs(self, table: Table, predictor: Any) -> MaskedCells | MaskedTensors:
+        """What gives masked rows in the form that a model takes.
+
+        Parameters
+        ----------
+        table : Table
+        predictor : Predictor
+            Torch modules get tensors on their device, other models the table's container.
+        """
+        if predictor.torch_module:
+            player, device = self.player_of_column_, predictor.device
+            return MaskedTensors(table, self.background_, player, device)
+        return MaskedCells(self.source(table), self.player_of_column_)
+
+    def whole(self, table: Table, predictor: Any) -> Any:
+        """The rows as they are, for a model that may work in place."""
+        return table.copied()
 
     def source(self, table: Table) -> CellSource:
         """Cells of the rows followed by the background's, for ``CellSource.gather``."""

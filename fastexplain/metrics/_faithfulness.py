@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastexplain.masked_model import MaskedModel
-from fastexplain.metrics._perturbation import check_attributions
+from fastexplain.metrics._ranked import check_attributions
 
 __all__ = ["faithfulness"]
 
@@ -23,12 +23,13 @@ def faithfulness(masked: MaskedModel, X: Any, values: Any, target: Any) -> np.nd
     Parameters
     ----------
     masked : MaskedModel
-        The model with its masker; asked for N + 1 inputs a row.
-    X : Table, ndarray or DataFrame of n rows
+        The model with its masker; asked for one input more than a sample has features.
+    X : table, images or texts
+        n samples, raw or wrapped.
     values : array-like of shape (n, N)
-        Signed attributions.
+        Signed attributions. Columns past a text's own features are not looked at.
     target : int array-like of shape (n,)
-        Position of the explained output of each row.
+        Position of the explained output of each sample; None for the model's largest.
 
     Returns
     -------
@@ -59,21 +60,36 @@ def faithfulness(masked: MaskedModel, X: Any, values: Any, target: Any) -> np.nd
     >>> faithfulness(masked, X, X * [1.0, 0.5, -1.0], [0, 0])
     array([1., 1.])
     """
-    table, values, target = check_attributions(masked, X, values, target)
+    samples, values, target, counts = check_attributions(masked, X, values, target)
     n, n_players = values.shape
-    masks = np.vstack([np.ones(n_players, bool), ~np.eye(n_players, dtype=bool)])
-    chunk = max(1, masked.chunk_rows(table.n_columns) // len(masks))
-    drops = np.empty((n, n_players))
-    for start in range(0, n, chunk):
-        rows = np.arange(start, min(start + chunk, n))
-        answers = masked.values(table.take(rows), masks, rows).cpu().double().numpy()
-        own = np.take_along_axis(answers, target[rows, None, None], axis=2)[:, :, 0]
-        drops[rows] = own[:, :1] - own[:, 1:]
-    a, b = (z - z.mean(axis=1, keepdims=True) for z in (values, drops))
-    # means of equal numbers may differ from them in the last digit
-    flat = [np.ptp(z, axis=1) == 0 for z in (values, drops)]
+    own = np.arange(n_players) < counts[:, None]
+    drops = np.zeros((n, n_players))
+    # samples with as many features go together; where all have all, they stay in their order
+    line, start = np.argsort(counts, kind="stable"), 0
+    limit = masked.chunk_rows(samples.n_columns)
+    while start < n:
+        rows = line[start : start + max(1, limit // (counts[line[start]] + 1))]
+        rows = rows[: max(1, limit // (counts[rows[-1]] + 1))]
+        masks = np.vstack([np.ones(n_players, bool), ~np.eye(n_players, dtype=bool)])
+        masks = masks[: counts[rows[-1]] + 1]
+        answers = masked.values(samples.take(rows), masks, rows).cpu().double().numpy()
+        output = np.take_along_axis(answers, target[rows, None, None], axis=2)[:, :, 0]
+        drops[rows, : len(masks) - 1] = output[:, :1] - output[:, 1:]
+        start += len(rows)
+    a, b = (_centred(z, own) for z in (values, drops))
     size = np.sqrt((a**2).sum(axis=1)) * np.sqrt((b**2).sum(axis=1))
     found = np.divide((a * b).sum(axis=1), size, out=np.zeros(n), where=size > 0)
+    # means of equal numbers may differ from them in the last digit
+    flat = [
+        z.max(axis=1, where=own, initial=-np.inf) <= z.min(axis=1, where=own, initial=np.inf)
+        for z in (values, drops)
+    ]
     found[flat[0] | flat[1]] = 0.0
     found[flat[0] & flat[1]] = 1.0
     return np.clip(found, -1.0, 1.0)
+
+
+def _centred(z: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Distances from each row's mean over its own players; 0 for players it does not have."""
+    mean = np.where(own, z, 0.0).sum(axis=1, keepdims=True)
+    return np.where(own, z - mean / np.maximum(own.sum(axis=1, keepdims=True), 1), 0.0)

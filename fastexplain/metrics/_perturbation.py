@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fastexplain.masked_model import MaskedModel
-from fastexplain.tables import Table, as_table
+from fastexplain.metrics._curves import curve_areas, hits, masked_scores, own_output, step_sizes
+from fastexplain.metrics._ranked import rank_players
 
 __all__ = ["PerturbationAUC", "perturbation_auc"]
 
@@ -23,33 +24,48 @@ class PerturbationAUC:
         Most important features removed first: lower is better.
     negative : float
         Least important first: higher is better.
-    positive_curve, negative_curve : ndarray of shape (N + 1,)
-        Mean score with 0, 1, ..., N features removed.
+    positive_curve, negative_curve : ndarray of shape (n_steps + 1,)
+        Mean score at each of the shares.
+    shares : ndarray of shape (n_steps + 1,)
+        Share of each sample's features that is removed: 0, 1 / n_steps, ..., 1.
     """
 
     positive: float
     negative: float
     positive_curve: np.ndarray
     negative_curve: np.ndarray
+    shares: np.ndarray
 
 
 def perturbation_auc(
-    masked: MaskedModel, X: Any, values: Any, target: Any, kind: str = "accuracy"
+    masked: MaskedModel,
+    X: Any,
+    values: Any,
+    target: Any,
+    kind: str = "accuracy",
+    n_steps: int | None = None,
 ) -> PerturbationAUC:
     """Remove features in order of attribution and watch the explained output.
 
     Parameters
     ----------
     masked : MaskedModel
-        The model with its masker.
-    X : Table, ndarray or DataFrame of n rows
+        The model with its masker; asked for twice ``n_steps + 1`` inputs a sample, or twice
+        one more than its features if these are fewer.
+    X : table, images or texts
+        n samples, raw or wrapped.
     values : array-like of shape (n, N)
-        Attributions; ties are broken by position.
+        Attributions; ties are broken by position. Columns past a text's own features are
+        not looked at.
     target : int array-like of shape (n,)
-        Position of the explained output of each row.
+        Position of the explained output of each sample; None for the model's largest.
     kind : {"accuracy", "probability"}
         Score: whether the target is still the model's argmax (section 4.2 of the FEX paper,
         after Chefer et al., 2021), or its output.
+    n_steps : int, optional
+        Steps from all features to none. Default: N, one feature at a time, or 50 if N is
+        above 64, where N is the features of the sample that has most. At each step the
+        same share of each sample's own features is gone, to the nearest whole feature.
 
     Returns
     -------
@@ -59,51 +75,34 @@ def perturbation_auc(
     Raises
     ------
     ValueError
-        If shapes do not agree or ``kind`` is not known.
+        If shapes do not agree, values hold NaN, or ``kind`` or ``n_steps`` is not known.
+
+    References
+    ----------
+    Chefer, H., Gur, S. & Wolf, L. (2021). Transformer Interpretability Beyond Attention
+    Visualization. CVPR.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastexplain.masked_model import MaskedModel
+    >>> from fastexplain.maskers import TabularMasker
+    >>> from fastexplain.metrics import perturbation_auc
+    >>> from fastexplain.predictors import make_predictor
+    >>> X = np.array([[1.0, 2.0, 3.0], [3.0, 0.0, 1.0]])
+    >>> model = make_predictor(lambda x: x.sum(axis=1), X)
+    >>> masked = MaskedModel(model, TabularMasker("zero").fit(X))
+    >>> perturbation_auc(masked, X, X, [0, 0], "probability").positive_curve
+    array([5. , 2. , 0.5, 0. ])
     """
     if kind not in ("accuracy", "probability"):
         raise ValueError(f"kind must be 'accuracy' or 'probability', got {kind!r}.")
-    table, values, target = check_attributions(masked, X, values, target)
-    n, n_players = values.shape
-    # position of each feature in the order of removal, most important first
-    place = np.argsort(np.argsort(-values, axis=1, kind="stable"), axis=1)
-    steps = np.arange(n_players + 1)[:, None]
-    # as many rows at a time as fill one call, so that memory does not grow with n
-    chunk = max(1, masked.chunk_rows(table.n_columns) // len(steps))
-    curves = []
-    for order in (place, n_players - 1 - place):
-        total = np.zeros(len(steps))
-        for start in range(0, n, chunk):
-            rows = np.arange(start, min(start + chunk, n))
-            masks = order[rows, None] >= steps
-            answers = masked.values(table.take(rows), masks, rows).cpu().numpy()
-            if kind == "accuracy":
-                score = answers.argmax(axis=2) == target[rows, None]
-            else:
-                score = np.take_along_axis(answers, target[rows, None, None], axis=2)[:, :, 0]
-            total += score.sum(axis=0)
-        curves.append(total / n)
-    areas = [float(np.trapezoid(curve, dx=1.0 / n_players)) for curve in curves]
-    return PerturbationAUC(areas[0], areas[1], curves[0], curves[1])
-
-
-def check_attributions(
-    masked: MaskedModel, X: Any, values: Any, target: Any
-) -> tuple[Table, np.ndarray, np.ndarray]:
-    """Rows, attributions (n, N) and explained outputs (n,), or an error that says what is wrong."""
-    table = X if isinstance(X, Table) else as_table(X)
-    values, target = np.asarray(values, float), np.asarray(target)
-    n, n_players = len(table), masked.masker.n_players
-    if values.shape != (n, n_players) or target.shape != (n,):
-        raise ValueError(
-            f"values of shape {values.shape} and target of shape {target.shape} do not fit "
-            f"{n} rows of {n_players} features."
-        )
-    if not np.isfinite(values).all():
-        raise ValueError("values hold NaN or infinity; attributions must be finite.")
-    n_outputs = masked.predictor.n_outputs
-    if n and (target.min() < 0 or target.max() >= n_outputs):
-        raise ValueError(f"target must be positions of the model's {n_outputs} outputs.")
-    if n == 0:
-        raise ValueError("There are no rows to perturb.")
-    return table, values, target
+    score = hits if kind == "accuracy" else own_output
+    ranked = rank_players(masked, X, values, target)
+    shares, sizes = step_sizes(ranked.counts, n_steps)
+    positive = masked_scores(masked, ranked, sizes, False, score).mean(axis=0)
+    # without the least important k, the most important others are left
+    left = ranked.counts[:, None] - sizes
+    negative = masked_scores(masked, ranked, left, True, score).mean(axis=0)
+    areas = curve_areas(np.stack([positive, negative]))
+    return PerturbationAUC(float(areas[0]), float(areas[1]), positive, negative, shares)

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from fastexplain.tables import as_table
-
 __all__ = ["throughput"]
 
 
@@ -25,7 +23,8 @@ def throughput(
     ----------
     explain : callable
         ``explainer.explain`` or any function of X.
-    X : ndarray or DataFrame of shape (n, C)
+    X : table, images or texts
+        n samples, as ``explain`` takes them.
     n_repeats : int, default=5
         Timed calls, whose median counts, after one that is not timed.
     clock : callable, default=time.perf_counter
@@ -49,7 +48,7 @@ def throughput(
     """
     if n_repeats < 1:
         raise ValueError(f"n_repeats must be at least 1, got {n_repeats!r}.")
-    n = len(as_table(X))
+    n = X.shape[0] if hasattr(X, "shape") else len(X)
     explain(X)
     times = []
     for _ in range(n_repeats):

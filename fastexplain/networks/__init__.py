@@ -1,9 +1,25 @@
-"""Networks g: encoded rows to (B, K, N)."""
+"""Networks g: encoded samples to (B, K, N)."""
 
+from fastexplain.networks._concepts import ConceptPolicy
 from fastexplain.networks._encoder import TabularEncoder
+from fastexplain.networks._hidden import HiddenTrunk
+from fastexplain.networks._image import ImageTrunk
+from fastexplain.networks._players import PlayerNetwork
 from fastexplain.networks._policy import MaskPolicy
 from fastexplain.networks._ranking import RankingNetwork
 from fastexplain.networks._shapley import ShapleyNetwork
 from fastexplain.networks._tabular import TabularNetwork
+from fastexplain.networks._text import TextTrunk
 
-__all__ = ["MaskPolicy", "RankingNetwork", "ShapleyNetwork", "TabularEncoder", "TabularNetwork"]
+__all__ = [
+    "ConceptPolicy",
+    "HiddenTrunk",
+    "ImageTrunk",
+    "MaskPolicy",
+    "PlayerNetwork",
+    "RankingNetwork",
+    "ShapleyNetwork",
+    "TabularEncoder",
+    "TabularNetwork",
+    "TextTrunk",
+]

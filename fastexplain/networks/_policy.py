@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from fastexplain.networks._players import shaped
+
 __all__ = ["MaskPolicy"]
 
 
@@ -52,7 +54,7 @@ class MaskPolicy(nn.Module):
 
     def deviations(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Deviations (B, K, N), zero for null players, and neutral levels (B, K)."""
-        out = self.body(x, null).float().unflatten(1, self.shape)
+        out = shaped(self.body(x, null).float(), self.shape)
         deviation = out[:, :, :-1]
         if self.link == "sinh":
             # beyond 12 the sinh of a float32 is no longer a usable number

@@ -47,7 +47,12 @@ class RankingNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Map encoded rows (B, C) and null flags (B, N) to scores (B, K, places, players)."""
-        players = self.body(x, null).float().unflatten(1, self.shape)
+        out = self.body(x, null).float()
+        n_out, _, rank = self.shape
+        if out.ndim > 2:  # (B, K * rank, N), with N of the batch's own
+            players = out.unflatten(1, (n_out, rank)).transpose(2, 3)
+        else:
+            players = out.unflatten(1, self.shape)
         return torch.einsum("bknd,rd->bkrn", players, self.places.float())
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from fastexplain.networks._players import shaped
+
 __all__ = ["ShapleyNetwork", "spread_gap"]
 
 
@@ -30,7 +32,7 @@ class ShapleyNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Map encoded rows (B, C) and null flags (B, N) to values (B, K, N)."""
-        out = self.body(x, null).float().unflatten(1, self.shape)
+        out = shaped(self.body(x, null).float(), self.shape)
         return (out * self.scale[:, None]).masked_fill(null[:, None], 0.0)
 
 

@@ -1,5 +1,10 @@
 """Objectives: what a network is moved by, one method a file, as functions of tensors."""
 
+from fastexplain.objectives._concept_sets import (
+    concept_set_loss,
+    prediction_drop,
+    relative_drop,
+)
 from fastexplain.objectives._contrastive import info_nce_loss
 from fastexplain.objectives._distillation import as_outputs, distillation_loss
 from fastexplain.objectives._forward_kl import forward_kl_loss
@@ -26,15 +31,18 @@ __all__ = [
     "bernoulli_log_prob",
     "class_kl",
     "coalition_loss",
+    "concept_set_loss",
     "distillation_loss",
     "forward_kl_loss",
     "info_nce_loss",
     "label_loss",
     "mask_reward",
     "player_order",
+    "prediction_drop",
     "ppo_clip",
     "ppo_loss",
     "ranking_loss",
+    "relative_drop",
     "relaxed_subset",
     "reverse_kl_reward",
     "top_subset",

@@ -11,56 +11,30 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastexplain._explanation_html import output_name
 from fastexplain._extras import optional_import
+from fastexplain.plots._pictures import PicturePlots, one_output
+from fastexplain.plots._text import HighlightedText
+from fastexplain.plots._training import training_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from fastexplain.explanation import Explanation
-
-__all__ = ["Plots"]
+__all__ = ["HighlightedText", "Plots", "training_curve"]
 
 Backend = Literal["auto", "shap", "own"]
 
 
-class Plots:
+class Plots(PicturePlots):
     """Plots of one explanation; made by ``explanation.plot``.
 
-    All of them draw on ``ax``, or on a new figure, and return the axes. Values are shown
-    relative to a feature without effect, so that red is above and blue below it.
+    They draw on ``ax``, or on a new figure, and return the axes. Values are shown relative to a
+    feature without effect, so that red is above and blue below it.
 
     Parameters
     ----------
     explanation : Explanation
-        Values of one output a row.
+        Values of one output a row; of all outputs for :meth:`image`.
     """
-
-    def __init__(self, explanation: Explanation) -> None:
-        self._explanation = explanation
-
-    def _checked(self, rows: bool = False) -> Explanation:
-        """Return the explanation if it can be drawn: with features, and one output a row."""
-        explanation = self._explanation
-        n, n_features, n_outputs = explanation._values.shape
-        if n_outputs > 1:
-            names = [output_name(explanation, k) for k in range(n_outputs)]
-            shown = ", ".join(map(repr, names[:8])) + (", ..." if n_outputs > 8 else "")
-            choice = f'"{names[0]}"' if explanation.output_names else "0"
-            raise ValueError(
-                f"these are values of {n_outputs} outputs ({shown}); choose one to plot, "
-                f"such as explanation[..., {choice}]"
-            )
-        if "output" in explanation.dims:
-            explanation = explanation[..., 0]
-        if "feature" not in explanation.dims:
-            name = explanation.feature_names[0]
-            raise ValueError(f'nothing to compare "{name}" with; keep it as explanation[:, [...]]')
-        if not n or not n_features:
-            raise ValueError(f"an explanation of shape {explanation.shape} has nothing to plot")
-        if rows and "row" not in explanation.dims:
-            raise ValueError("this plot needs several rows, such as explanation[:100]")
-        return explanation
 
     def bar(
         self,
@@ -97,7 +71,7 @@ class Plots:
         >>> [label.get_text() for label in ax.get_yticklabels()]
         ['sex', 'age']
         """
-        explanation = self._checked()
+        explanation = one_output(self._explanation)
         _check_display(max_display)
         if _with_shap(backend):
             from fastexplain.plots import _shap as drawn
@@ -124,7 +98,7 @@ class Plots:
         -------
         matplotlib Axes
         """
-        explanation = self._checked(rows=True)
+        explanation = one_output(self._explanation, several=True)
         _check_display(max_display)
         if _with_shap(backend):
             from fastexplain.plots import _shap as drawn
@@ -159,7 +133,7 @@ class Plots:
         -------
         matplotlib Axes
         """
-        explanation = self._checked()
+        explanation = one_output(self._explanation)
         _check_display(max_display)
         n = len(explanation._values)
         if not -n <= row < n:

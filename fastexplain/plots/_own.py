@@ -8,6 +8,8 @@ import numpy as np
 
 from fastexplain import _explanation_data as tables
 from fastexplain._explanation_html import target_text
+from fastexplain._explanation_layout import player_texts
+from fastexplain._explanation_scale import BLUE, RED
 from fastexplain._extras import optional_import
 from fastexplain.plots import largest
 
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
 
     from fastexplain.explanation import Explanation
 
-__all__ = ["adds_up", "axis_label", "bar", "beeswarm", "waterfall"]
+__all__ = ["adds_up", "axis_label", "bar", "beeswarm", "value_labels", "waterfall"]
 
-RED, BLUE, GREY, DARK = "#ff0051", "#008bfb", "#999999", "#333333"
+GREY, DARK = "#999999", "#333333"
 _LONGEST_LABEL = 40
 
 
@@ -71,9 +73,12 @@ def _title(explanation: Explanation) -> str:
     return ", ".join(filter(None, [explanation.method, target_text(explanation)]))
 
 
-def _value_labels(explanation: Explanation, order: np.ndarray) -> list[str]:
+def value_labels(explanation: Explanation, order: np.ndarray) -> list[str]:
     """``feature = value`` of a single row, the name alone without data."""
     names = explanation.feature_names
+    texts = player_texts(explanation)
+    if texts is not None:
+        return [f"{names[i]} = {texts[i].strip()}" if texts[i] else names[i] for i in order]
     if explanation._display is None:
         return [names[i] for i in order]
     labels = []
@@ -120,7 +125,7 @@ def bar(explanation: Explanation, max_display: int, at: tuple[Axes, bool]) -> Ax
     many = "row" in explanation.dims
     widths = np.abs(values).mean(axis=0)[order] if many else values[0, order]
     labels = (
-        [explanation.feature_names[i] for i in order] if many else _value_labels(explanation, order)
+        [explanation.feature_names[i] for i in order] if many else value_labels(explanation, order)
     )
     ax = _size(at, len(order))
     _signed_bars(ax, widths, np.zeros(len(order)), signed=not many)
@@ -209,7 +214,7 @@ def waterfall(explanation: Explanation, max_display: int, at: tuple[Axes, bool])
     order = largest(values[None], len(values))
     rest = order[max_display - 1 :] if len(order) > max_display else order[:0]
     order = order[: len(order) - len(rest)]
-    widths, labels = values[order], _value_labels(explanation, order)
+    widths, labels = values[order], value_labels(explanation, order)
     if len(rest):
         widths = np.append(widths, values[rest].sum())
         labels.append(f"{len(rest)} other features")

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastexplain._extras import optional_import
 from fastexplain.plots import largest
-from fastexplain.plots._own import axis_label
+from fastexplain.plots._own import axis_label, value_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +23,16 @@ def _converted(explanation: Explanation, max_display: int) -> Any:
 
     That means something only where values add up, so elsewhere the rest is left out.
     """
+    escaped = explanation._copy()
+    if explanation.layout is not None:
+        if "row" not in explanation.dims:
+            escaped.feature_names = value_labels(explanation, np.arange(explanation.shape[0]))
+        escaped._layout = None  # these plots are of features, not of pixels and characters
     if not _rest_is_added(explanation, max_display):
         keep = largest(explanation.centered._values[..., 0], max_display)
-        explanation = explanation[..., keep]
-    escaped = explanation._copy()
+        escaped = escaped[..., keep]
     # "$" would start a formula in the middle of a name
-    escaped.feature_names = [name.replace("$", r"\$") for name in explanation.feature_names]
+    escaped.feature_names = [name.replace("$", r"\$") for name in escaped.feature_names]
     return escaped.to_shap()
 
 

@@ -1,6 +1,7 @@
-"""Predictors: any model as one batched function from rows to a matrix of outputs."""
+"""Predictors: any model as one batched function from samples to a matrix of outputs."""
 
 from fastexplain.predictors._make import make_predictor
+from fastexplain.predictors._parts import ModelParts, parts_of
 from fastexplain.predictors._predictor import Predictor
 
-__all__ = ["Predictor", "make_predictor"]
+__all__ = ["ModelParts", "Predictor", "make_predictor", "parts_of"]

@@ -1,4 +1,4 @@
-"""Tables in and matrices out: the containers a model takes and the ones it answers with.
+"""Samples in and matrices out: the containers a model takes and the ones it answers with.
 
 A model may answer with arrays, tensors, data frames or lists of any numeric type. All of
 them become one ``(B, C)`` float64 matrix here, and what cannot is refused with the shape
@@ -14,7 +14,16 @@ import numpy as np
 import torch
 from scipy.sparse import issparse
 
-__all__ = ["ask", "check_shape", "describe", "first_rows", "n_rows", "to_matrix", "to_numeric"]
+__all__ = [
+    "ask",
+    "check_shape",
+    "describe",
+    "first_rows",
+    "is_texts",
+    "n_rows",
+    "to_matrix",
+    "to_numeric",
+]
 
 
 def n_rows(X: Any) -> int:
@@ -22,26 +31,33 @@ def n_rows(X: Any) -> int:
     return int(X.shape[0])
 
 
+def is_texts(X: Any) -> bool:
+    """Whether ``X`` is an array of shape (n,) that holds strings and nothing else."""
+    if not isinstance(X, np.ndarray) or X.ndim != 1 or X.dtype.kind not in "OUT":
+        return False
+    return all(isinstance(text, str) for text in X)
+
+
 def first_rows(X: Any, limit: int) -> Any:
     """First rows of ``X`` in the container it came in.
 
     Parameters
     ----------
-    X : ndarray, tensor or data frame of shape (n, p)
-        The table.
+    X : ndarray, tensor or data frame of shape (n, p) or (n, ...)
+        The table or the images; or texts, an ndarray of strings of shape (n,).
     limit : int
         How many rows to keep at most.
 
     Returns
     -------
-    same type as X, of shape (min(n, limit), p)
+    same type as X, with min(n, limit) rows
 
     Raises
     ------
     TypeError
         ``X`` has no shape, as a list has none.
     ValueError
-        ``X`` has no rows, or is one-dimensional.
+        ``X`` has no rows, or is one-dimensional and does not hold texts.
     """
     shape = getattr(X, "shape", None)
     if not isinstance(shape, tuple):
@@ -49,7 +65,7 @@ def first_rows(X: Any, limit: int) -> Any:
             "X must be an ndarray or a pandas or polars DataFrame, as the model was fitted on; "
             f"got {type(X).__name__}"
         )
-    if len(shape) < 2:
+    if len(shape) < 2 and not is_texts(X):
         raise ValueError(f"X must have rows and columns; got the shape {tuple(shape)}")
     if shape[0] == 0:
         raise ValueError("X has no rows; at least one is needed to see what the model answers")
@@ -60,7 +76,8 @@ def first_rows(X: Any, limit: int) -> Any:
 def ask(function: Callable[[Any], Any], X: Any) -> Any:
     """Return ``function(X)``; an exception passes unchanged, with a note of what was asked."""
     try:
-        return function(X)
+        # models of texts take lists more often than arrays
+        return function(X.tolist() if is_texts(X) else X)
     except Exception as error:
         error.add_note(
             f"raised by the model while fastexplain asked it for {n_rows(X)} rows of type "
@@ -112,6 +129,19 @@ def to_numeric(table: Any) -> np.ndarray:
     return values
 
 
+def _refuse_scored_labels(answer: Any) -> None:
+    """Raise for labels with scores, ``[{"label": ..., "score": ...}, ...]`` for each row."""
+    first = answer
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if isinstance(first, dict) and {"label", "score"} <= set(first):
+        raise ValueError(
+            "the model answered labels with scores, as a pipeline of transformers does. Pass the "
+            "pipeline itself as the model if it holds a torch module; else return the scores "
+            "alone, one column for each label, always in the same order"
+        )
+
+
 def _answer_array(answer: Any) -> np.ndarray:
     """Array of a model's answer, refusing what holds no plain numbers."""
     wanted = "wanted a dense numeric array of shape (rows,) or (rows, outputs)"
@@ -124,6 +154,7 @@ def _answer_array(answer: Any) -> np.ndarray:
         if answer.is_floating_point():
             answer = answer.double()  # NumPy has no bfloat16
         answer = answer.detach().cpu().numpy()
+    _refuse_scored_labels(answer)
     try:
         values = to_numeric(answer)
     except ValueError as error:

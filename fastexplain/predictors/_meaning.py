@@ -29,10 +29,12 @@ class Meaning:
     Attributes
     ----------
     kind : {"classification", "multilabel", "regression"}
-    link : {"identity", "complement", "sigmoid", "softmax"}
+    link : {"identity", "complement", "sigmoid", "sigmoid_each", "softmax"}
         See `apply_link`.
     classes : ndarray of shape (K,) or None
         Labels of the classes where the model knows them.
+    names : list of str of length K or None
+        Names of the outputs where the model has some besides the labels.
     doubt : str or None
         What the user should be told when the answers left room for doubt.
     """
@@ -41,6 +43,7 @@ class Meaning:
     link: str
     classes: np.ndarray | None = None
     doubt: str | None = None
+    names: list[str] | None = None
 
 
 # numbers that a CPU handles at once
@@ -54,9 +57,10 @@ def apply_link(values: np.ndarray | torch.Tensor, link: str) -> np.ndarray | tor
     ----------
     values : ndarray or tensor of shape (B, C)
         Answers of the model.
-    link : {"identity", "complement", "sigmoid", "softmax"}
+    link : {"identity", "complement", "sigmoid", "sigmoid_each", "softmax"}
         "complement" turns one probability ``p`` into ``[1 - p, p]``; "sigmoid" turns one
-        logit into the same pair; "softmax" normalises every row.
+        logit into the same pair; "sigmoid_each" turns every logit into a probability of its
+        own; "softmax" normalises every row.
 
     Returns
     -------
@@ -70,12 +74,16 @@ def apply_link(values: np.ndarray | torch.Tensor, link: str) -> np.ndarray | tor
             if values.device.type == "cpu" and values.shape[1] < _VECTOR:
                 return torch.softmax(values.T, dim=0).T.contiguous()
             return torch.softmax(values, dim=1)
+        if link == "sigmoid_each":
+            return torch.sigmoid(values)
         if link == "sigmoid":
             # sigmoid(-d) keeps the digits that 1 - sigmoid(d) would lose
             return torch.sigmoid(torch.cat([-values, values], dim=1))
         return torch.cat([1 - values, values], dim=1)
     if link == "softmax":
         return softmax(values, axis=1)
+    if link == "sigmoid_each":
+        return expit(values)
     if link == "sigmoid":
         return expit(np.hstack([-values, values]))
     return np.hstack([1 - values, values])

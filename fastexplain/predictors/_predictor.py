@@ -1,4 +1,4 @@
-"""The predictor: one batched function from rows to a matrix of outputs."""
+"""The predictor: one batched function from samples to a matrix of outputs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ArrayCall:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A model as one batched function from rows to a matrix of outputs.
+    """A model as one batched function from samples to a matrix of outputs.
 
     Made by `make_predictor`. It holds a reference to the model, copies nothing of it, and
     can be pickled if the model can.
@@ -63,6 +63,9 @@ class Predictor:
         Class labels, ``"label_0"`` and so on, or ``"output"``.
     torch_module : bool
         Whether the model lives in torch and outputs are tensors.
+    takes : {"rows", "tokens", "texts", "images"}
+        What it is fed with: tables, arrays and tensors as they are; batches of token ids;
+        object arrays of strings; or arrays of images that an image processor prepares.
     """
 
     kind: str
@@ -72,6 +75,7 @@ class Predictor:
     _call: Call = field(repr=False)
     _link: str = field(repr=False)
     _columns: int = field(repr=False)
+    takes: str = "rows"
 
     @property
     def n_outputs(self) -> int:
@@ -84,14 +88,40 @@ class Predictor:
         # asked anew each time, because the user may move the module
         return getattr(self._call, "device", None)
 
-    def __call__(self, X: Any) -> np.ndarray | torch.Tensor:
-        """Return the outputs of the model for a batch of rows.
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Floating type the torch module computes in; None if it has none, or outside torch."""
+        return getattr(self._call, "dtype", None)
+
+    @property
+    def module(self) -> torch.nn.Module | None:
+        """The torch module that answers; None for models outside torch."""
+        return getattr(self._call, "module", None)
+
+    def batches(self, X: Any) -> list[np.ndarray]:
+        """Samples of each call of the model that `X` takes.
 
         Parameters
         ----------
-        X : ndarray or data frame of shape (B, p)
-            Rows in the container the model was fitted on. A torch module takes a tensor,
-            too, which is used where it is if it is on the module's device.
+        X : as for a call, of B samples
+
+        Returns
+        -------
+        list of int ndarray
+            Each sample once; asking for those of one entry alone is one call, in that order.
+        """
+        split = getattr(self._call, "batches", None)
+        return [np.arange(n_rows(X))] if split is None else split(X)
+
+    def __call__(self, X: Any) -> np.ndarray | torch.Tensor:
+        """Return the outputs of the model for a batch of samples.
+
+        Parameters
+        ----------
+        X : ndarray or data frame of shape (B, p), or what ``takes`` says, of B samples
+            Rows in the container the model was fitted on, or images of shape (B, ...). A
+            torch module takes a tensor, too, which is used where it is if it is on the
+            module's device.
 
         Returns
         -------
@@ -124,7 +154,12 @@ def _name_outputs(meaning: Meaning, n_outputs: int) -> list[str]:
 
 
 def build_predictor(
-    call: Call, meaning: Meaning, columns: int, *, torch_module: bool = False
+    call: Call,
+    meaning: Meaning,
+    columns: int,
+    *,
+    torch_module: bool = False,
+    takes: str = "rows",
 ) -> Predictor:
     """Put a model's answers and their meaning together.
 
@@ -138,6 +173,8 @@ def build_predictor(
         Number of columns ``C`` of the raw answers.
     torch_module : bool, default=False
         Whether the answers are tensors.
+    takes : {"rows", "tokens", "texts", "images"}, default="rows"
+        What the model is fed with.
 
     Returns
     -------
@@ -165,6 +202,9 @@ def build_predictor(
         names = [str(label) for label in classes.tolist()]
     else:
         names = _name_outputs(meaning, n_outputs)
+    # the names of a body whose head was replaced are not the head's
+    if meaning.names is not None and len(meaning.names) == n_outputs:
+        names = list(meaning.names)
     return Predictor(
         kind=meaning.kind,
         classes=classes,
@@ -173,4 +213,5 @@ def build_predictor(
         _call=call,
         _link=meaning.link,
         _columns=columns,
+        takes=takes,
     )

@@ -1,4 +1,4 @@
-"""Trajectories of the current policy: the experience of Algorithm 1."""
+"""Sets drawn from the current policy: the experience of policy gradients."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastexplain.objectives import (
-    advantage,
-    bernoulli_log_prob,
-    mask_reward,
-    reverse_kl_reward,
-)
-from fastexplain.tables import Table
+from fastexplain.objectives import bernoulli_log_prob
 
 __all__ = ["Trajectories"]
 
 Batch = dict[str, torch.Tensor]
+
+
+# what a judge makes of sets: f of the masked samples (B, T), f of the samples (B,), the sets
+# (B, T, N), their log probabilities (B, T), and what the module gave beside its policy
+Judge = Callable[
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], Batch
+]
 
 
 class Trajectories:
@@ -26,17 +27,21 @@ class Trajectories:
 
     Parameters
     ----------
-    table : Table of n rows
+    samples : Table, Images or Texts of n samples
     x, null, outputs : tensors with n rows
-        Encoded rows, null flags, and the model's outputs ``f(x)``.
+        Encoded samples, null flags, and the model's outputs ``f(x)``.
     ask : callable
-        ``ask(rows_table, rows, masks)`` gives f of masked rows in [0, 1], (B, T, K).
-    reverse_kl : bool
-        Reward ``log c - log q`` in place of ``c``.
-    random_target : bool
-        Whose policy draws: a random output's, or the predicted class's (Algorithm 1).
+        ``ask(samples, rows, masks)`` gives f of masked samples in [0, 1], (B, T, K).
+    act : callable
+        ``act(module, x, null)`` gives the policy's logits (B, K, N), and what else the judge
+        needs of each output, (B, K) or None.
+    judge : callable
+        Gives what updates need to know of the sets drawn, tensors with B rows.
+    random_share : float
+        Whose policy draws: a random output's for this share of the samples, that of the
+        predicted class for the others.
     trajectory_length, inner_updates, batch_size : int
-        T masks a row; updates on each set of trajectories; rows in it.
+        T masks a sample; updates on each set of trajectories; samples in it.
     max_queries : int
         No new trajectory is begun past this many queries.
     seed : int
@@ -44,25 +49,26 @@ class Trajectories:
 
     def __init__(
         self,
-        table: Table,
+        samples: Any,
         x: torch.Tensor,
         null: torch.Tensor,
         outputs: torch.Tensor,
-        ask: Callable[[Table, np.ndarray, np.ndarray], torch.Tensor],
+        ask: Callable[[Any, np.ndarray, np.ndarray], torch.Tensor],
+        act: Callable[[Any, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]],
+        judge: Judge,
         *,
-        reverse_kl: bool,
-        random_target: bool,
+        random_share: float,
         trajectory_length: int,
         inner_updates: int,
         batch_size: int,
         max_queries: int,
         seed: int,
     ) -> None:
-        self.table, self.x, self.null, self.outputs = table, x, null, outputs
-        self.ask = ask
-        self.reverse_kl, self.random_target = reverse_kl, random_target
+        self.samples, self.x, self.null, self.outputs = samples, x, null, outputs
+        self.ask, self.act, self.judge = ask, act, judge
+        self.random_share = random_share
         self.trajectory_length, self.inner_updates = trajectory_length, inner_updates
-        self.batch_size = min(batch_size, len(table))
+        self.batch_size = min(batch_size, len(samples))
         self.max_queries = max_queries
         self.seed = seed
         self._given = 0
@@ -81,7 +87,7 @@ class Trajectories:
 
     def _draw(self, module: Any, generator: torch.Generator, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        rows = rng.choice(len(self.table), size=self.batch_size, replace=False)
+        rows = rng.choice(len(self.samples), size=self.batch_size, replace=False)
         device = next(module.parameters()).device
         picked = torch.from_numpy(rows)
         batch = {
@@ -89,29 +95,34 @@ class Trajectories:
             "null": self.null[picked].to(device),
             "outputs": self.outputs[picked].to(device),
         }
-        if self.random_target:
-            choice = torch.randint(self.outputs.shape[1], (len(rows),), generator=generator)
-            batch["target"] = choice.to(device)
-        else:
-            batch["target"] = batch["outputs"].argmax(dim=1)
+        batch["target"] = self._targets(batch["outputs"], generator)
         module.eval()
         with torch.no_grad():
-            logits, value = module.policy_and_value(batch["x"], batch["null"])
+            logits, beside = self.act(module, batch["x"], batch["null"])
         at = torch.arange(len(rows), device=device), batch["target"]
-        own, value = logits[at], value[at]
+        own = logits[at]
         shape = (len(rows), self.trajectory_length, own.shape[1])
         throws = torch.rand(shape, generator=generator).to(device)
         masks = (throws < torch.sigmoid(own)[:, None]).float()
-        score = self.ask(self.table.take(rows), rows, masks.bool().cpu().numpy())
+        score = self.ask(self.samples.take(rows), rows, masks.bool().cpu().numpy())
         index = batch["target"][:, None, None].expand(-1, score.shape[1], 1)
         score = score.to(device).float().gather(2, index)[:, :, 0]
-        reward = mask_reward(score, masks)
         log_q = bernoulli_log_prob(own, masks)
-        if self.reverse_kl:
-            reward = reverse_kl_reward(reward, log_q)
-        batch |= {"masks": masks, "reward": reward, "old_log_q": log_q}
-        batch["advantage"] = advantage(reward, value)
-        return batch
+        beside = None if beside is None else beside[at]
+        found = self.judge(score, batch["outputs"][at], masks, log_q, beside)
+        return batch | {"masks": masks, "old_log_q": log_q} | found
+
+    def _targets(self, outputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Position of the output that each sample's sets are drawn for."""
+        predicted = outputs.argmax(dim=1)
+        if not self.random_share:
+            return predicted
+        shape = (len(outputs),)
+        drawn = torch.randint(outputs.shape[1], shape, generator=generator).to(outputs.device)
+        if self.random_share >= 1.0:
+            return drawn
+        chosen = torch.rand(shape, generator=generator).to(outputs.device) < self.random_share
+        return torch.where(chosen, drawn, predicted)
 
     def position(self) -> int:
         """How many batches have been given."""

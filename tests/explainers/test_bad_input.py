@@ -260,7 +260,7 @@ def test_sparse_x(explainer: Any, make: Any) -> None:
         explainer.explain(make(X))
 
 
-@pytest.mark.parametrize("X", [np.zeros(3), np.zeros((2, 3, 4)), 5.0])
+@pytest.mark.parametrize("X", [np.zeros(3), np.zeros((2, 1, 1, 3, 4)), 5.0])
 def test_not_two_dimensional(explainer: Any, X: Any) -> None:
     with pytest.raises(ValueError, match="Expected 2D array"):
         explainer.fit(X, probabilities)

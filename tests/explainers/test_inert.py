@@ -11,11 +11,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fastexplain import ExactExplainer, FEXExplainer
 from fastexplain.explainers._fex_training import choose_resolution
-from fastexplain.explainers._inert import InertValues, find_inert_values
 from fastexplain.masked_model import MaskedModel
 from fastexplain.maskers import TabularMasker
 from fastexplain.networks import MaskPolicy, TabularEncoder
 from fastexplain.predictors import make_predictor
+from fastexplain.readers._inert import InertValues, find_inert_values
 from fastexplain.tables import as_table
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fastexplain.predictors import make_predictor
+from fastexplain.predictors._meaning import apply_link
 
 X = np.random.default_rng(2).normal(size=(80, 3))
 TENSOR = torch.tensor(X, dtype=torch.float32)
@@ -115,6 +116,37 @@ def test_whole_numbers_stay_indices():
     indices = torch.randint(0, 5, (9, 3))
     predictor = make_predictor(module, indices)
     torch.testing.assert_close(predictor(indices), module.eval()(indices).detach())
+
+
+def test_bytes_are_values_not_indices():
+    module, rows = linear(2), torch.randint(0, 256, (9, 3), dtype=torch.uint8)
+    predictor = make_predictor(module, rows, output="regression")
+    torch.testing.assert_close(predictor(rows), module(rows.float()).detach())
+    torch.testing.assert_close(predictor(rows.numpy()), predictor(rows))
+    without = make_predictor(Answer(lambda X: X / 2).eval(), rows, output="regression")
+    torch.testing.assert_close(without(rows), rows.float() / 2)
+
+
+def test_what_a_module_takes_and_computes_in():
+    predictor = make_predictor(linear(2, dtype=torch.float16), X, output="logits")
+    assert (predictor.takes, predictor.dtype) == ("rows", torch.float16)
+    assert make_predictor(Answer(torch.sigmoid), X, output="multilabel").dtype is None
+
+
+def test_a_sigmoid_for_each_label():
+    values = np.array([[-700.0, 0.0, 2.0], [3.0, -1.0, 700.0]])
+    with np.errstate(over="ignore"):
+        expected = 1 / (1 + np.exp(-values))
+    np.testing.assert_allclose(apply_link(values, "sigmoid_each"), expected, atol=1e-12)
+    outputs = apply_link(torch.tensor(values), "sigmoid_each")
+    np.testing.assert_allclose(outputs.numpy(), expected, atol=1e-12)
+
+
+def test_a_configuration_without_labels_tells_nothing():
+    module = Answer(lambda X: namedtuple("Named", ["logits"])(X)).eval()
+    module.config = {"hidden_size": 3}
+    with pytest.warns(UserWarning, match="softmax"):
+        make_predictor(module, X)
 
 
 @pytest.mark.parametrize(

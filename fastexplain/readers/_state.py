@@ -8,20 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastexplain._table_json import decode_table, encode_table
-from fastexplain.explainers._inputs import Schema
 from fastexplain.maskers import TabularMasker
 from fastexplain.maskers._baselines import cells_as_row, first_cell
 from fastexplain.networks import TabularEncoder
 from fastexplain.networks._encoder import ColumnEncoder
 from fastexplain.persistence import decode_value, encode_value
+from fastexplain.readers._schema import Schema
 from fastexplain.tables import Table
 
 __all__ = [
     "decode_encoder",
-    "decode_masker",
     "encode_encoder",
-    "encode_masker",
     "fingerprint_rows",
     "warn_if_changed",
 ]
@@ -65,31 +62,6 @@ def decode_encoder(state: list[dict[str, Any]]) -> TabularEncoder:
             for column in state
         ]
     )
-
-
-def encode_masker(masker: TabularMasker) -> dict[str, Any]:
-    """Describe a fitted tabular masker."""
-    return {
-        "baseline": encode_value(masker.baseline),
-        "groups": encode_value(masker.groups),
-        "n_background": int(masker.n_background),
-        "background": encode_table(masker.background_),
-        "feature_names": masker.feature_names_,
-        "player_of_column": [int(player) for player in masker.player_of_column_],
-        "removes_to_baseline": masker.removes_to_baseline_,
-    }
-
-
-def decode_masker(state: dict[str, Any]) -> TabularMasker:
-    """The inverse of ``encode_masker``."""
-    masker = TabularMasker(
-        decode_value(state["baseline"]), decode_value(state["groups"]), state["n_background"]
-    )
-    masker.background_ = decode_table(state["background"])
-    masker.feature_names_ = state["feature_names"]
-    masker.player_of_column_ = np.array(state["player_of_column"], dtype=int)
-    masker.removes_to_baseline_ = bool(state.get("removes_to_baseline", True))
-    return masker
 
 
 def fingerprint_rows(masker: TabularMasker, encoder: TabularEncoder, schema: Schema) -> Table:

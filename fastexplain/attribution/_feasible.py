@@ -1,0 +1,181 @@
+"""Feasible sets: how few players keep a prediction (concept paper, Definitions 4 to 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastexplain.masked_model import MaskedModel
+
+__all__ = ["FeasibleSets", "minimal_prefixes", "minimum_sets"]
+
+_SEARCHES = ("bisection", "scan")
+
+
+@dataclass(frozen=True)
+class FeasibleSets:
+    """A set of players for each sample that keeps its prediction.
+
+    Attributes
+    ----------
+    masks : bool ndarray of shape (n, N)
+        The players of each set.
+    sizes : int ndarray of shape (n,)
+    drops : ndarray of shape (n,)
+        What the explained output loses with these players alone, 0 where it gains.
+    target : int ndarray of shape (n,)
+        Position of the explained output.
+    epsilon : float
+        All drops are below it.
+    feature_names : list of str
+    """
+
+    masks: np.ndarray
+    sizes: np.ndarray
+    drops: np.ndarray
+    target: np.ndarray
+    epsilon: float
+    feature_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    def names(self, row: int) -> list[str]:
+        """Names of the players of one sample's set."""
+        return [self.feature_names[j] for j in np.flatnonzero(self.masks[row])]
+
+
+def minimal_prefixes(
+    masked: MaskedModel,
+    samples: Any,
+    values: np.ndarray,
+    target: np.ndarray,
+    epsilon: float,
+    search: str = "bisection",
+) -> FeasibleSets:
+    r"""The smallest prefix of each sample's ranking that is feasible.
+
+    Feasible is a set with :math:`\max(f(x) - f(\hat s \odot x), 0) < \epsilon` (Eq. 11). Ranked
+    are a sample's players by value; those that are null come last.
+
+    Parameters
+    ----------
+    masked : MaskedModel
+    samples : Table, Images or Texts of n samples
+    values : ndarray of shape (n, N)
+        Attributions; larger ones come first.
+    target : int ndarray of shape (n,)
+        Position of the explained output.
+    epsilon : float
+        Above 0.
+    search : {"bisection", "scan"}, default="bisection"
+        "bisection" takes log2(N) queries a sample: it ends at a feasible prefix whose
+        predecessor is not, which is the smallest one where drops fall as players come in.
+        "scan" asks for all N prefixes and finds the smallest in any case.
+
+    Returns
+    -------
+    FeasibleSets
+        The set of all players is feasible, so that there is always one.
+    """
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be above 0, got {epsilon!r}.")
+    if search not in _SEARCHES:
+        raise ValueError(f"search must be one of {_SEARCHES}, got {search!r}.")
+    null = masked.masker.null_players(samples)
+    order = np.where(null, -np.inf, np.asarray(values, float))
+    place = np.argsort(np.argsort(-order, axis=1, kind="stable"), axis=1, kind="stable")
+    n = len(null)
+    full = _of(masked.outputs(samples), target)
+
+    def drops(sizes: np.ndarray) -> np.ndarray:
+        """Drops (n, S) of prefixes of S sizes a sample, (n, S)."""
+        masks = place[:, None] < sizes[:, :, None]
+        kept = _of(_asked(masked, samples, masks), target)
+        return np.maximum(full[:, None] - kept, 0.0)
+
+    most = (~null).sum(axis=1)
+    if search == "scan":
+        sizes = np.broadcast_to(np.arange(null.shape[1]), null.shape)
+        feasible = (drops(sizes) < epsilon) & (sizes < most[:, None])
+        found = np.where(feasible.any(axis=1), feasible.argmax(axis=1), most)
+    else:
+        # all players are feasible; nothing at all is tried first, as one of the bounds
+        found, below = most.copy(), np.full(n, -1)
+        found[drops(np.zeros((n, 1), dtype=int))[:, 0] < epsilon] = 0
+        below[found > 0] = 0
+        while (open_ := found - below > 1).any():
+            middle = np.where(open_, (found + below) // 2, found)
+            good = drops(middle[:, None])[:, 0] < epsilon
+            # with all players nothing is lost, whatever rounding says
+            good |= middle >= most
+            found = np.where(open_ & good, middle, found)
+            below = np.where(open_ & ~good, middle, below)
+    lost = drops(found[:, None])[:, 0]
+    lost = np.where(found >= most, 0.0, lost)
+    names = [*masked.masker.feature_names_]
+    names += [f"player {j}" for j in range(len(names), null.shape[1])]
+    masks = place < found[:, None]
+    return FeasibleSets(masks, found, lost, np.asarray(target), float(epsilon), names)
+
+
+def minimum_sets(
+    masked: MaskedModel, samples: Any, target: np.ndarray, epsilon: float
+) -> FeasibleSets:
+    """The smallest feasible set of each sample, by enumeration (Definition 7).
+
+    Parameters
+    ----------
+    masked : MaskedModel
+    samples : Table, Images or Texts of n samples
+        With at most 16 players that are not null.
+    target : int ndarray of shape (n,)
+    epsilon : float
+
+    Returns
+    -------
+    FeasibleSets
+        Of several smallest sets, the one with the smallest drop.
+    """
+    null = masked.masker.null_players(samples)
+    most = int((~null).sum(axis=1).max(initial=0))
+    if most > 16:
+        raise ValueError(f"Enumeration stops at 16 players; a sample has {most}.")
+    full = _of(masked.outputs(samples), target)
+    n, n_players = null.shape
+    masks = np.zeros((n, n_players), dtype=bool)
+    drops = np.zeros(n)
+    for i in range(n):
+        players = np.flatnonzero(~null[i])
+        bits = (np.arange(2 ** len(players))[:, None] >> np.arange(len(players))) & 1
+        sets = np.zeros((len(bits), n_players), dtype=bool)
+        sets[:, players] = bits.astype(bool)
+        one = samples.take(np.array([i]))
+        kept = _of(_asked(masked, one, sets[None]), target[i : i + 1])[0]
+        lost = np.maximum(full[i] - kept, 0.0)
+        lost[-1] = 0.0
+        feasible = np.flatnonzero(lost < epsilon)
+        best = feasible[np.lexsort((lost[feasible], sets[feasible].sum(axis=1)))[0]]
+        masks[i], drops[i] = sets[best], lost[best]
+    sizes = masks.sum(axis=1)
+    names = [*masked.masker.feature_names_]
+    return FeasibleSets(masks, sizes, drops, np.asarray(target), float(epsilon), names)
+
+
+def _of(outputs: Any, target: np.ndarray) -> np.ndarray:
+    """The explained output of (n, K) or (n, T, K) outputs, as (n,) or (n, T)."""
+    array = outputs.cpu().double().numpy()
+    return array[np.arange(len(target)), ..., np.asarray(target)]
+
+
+def _asked(masked: MaskedModel, samples: Any, masks: np.ndarray) -> Any:
+    """Outputs of masked samples, (n, T, K), some samples at a time: memory stays flat."""
+    step = max(1, masked.chunk_rows(samples.n_columns) // max(masks.shape[1], 1))
+    parts = []
+    for start in range(0, len(samples), step):
+        rows = np.arange(start, min(start + step, len(samples)))
+        parts.append(masked.values(samples.take(rows), masks[rows], rows).cpu())
+    return torch.cat(parts)

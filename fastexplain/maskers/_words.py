@@ -1,0 +1,200 @@
+"""Where words and sentences begin and end, and which tokens are one player."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import zlib
+
+import numpy as np
+
+__all__ = [
+    "N_BUCKETS",
+    "group_tokens",
+    "hash_word",
+    "locate_pieces",
+    "sentence_spans",
+    "word_spans",
+]
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+# marks that also stand inside numbers and names end a sentence only before white space, the
+# full-width ones everywhere; closing quotes and brackets still belong to it
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+|\n")
+_PLAIN_WORD, _RUN = re.compile(r"\w+|[^\w\s]"), re.compile(r"\S+")
+
+# the last white space of Unicode is the ideographic one, U+3000
+_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
+
+N_BUCKETS = 2**15
+
+
+def word_spans(text: str) -> np.ndarray:
+    """Characters of the words and of single punctuation marks, int (N, 2).
+
+    Examples
+    --------
+    >>> word_spans("Don't go!").tolist()
+    [[0, 5], [6, 8], [8, 9]]
+    """
+    return _as_spans([match.span() for match in _WORD.finditer(text)])
+
+
+def sentence_spans(text: str) -> np.ndarray:
+    """Characters of the sentences, without white space around them, int (N, 2).
+
+    Examples
+    --------
+    >>> sentence_spans("It is 3.5 h long. Why?").tolist()
+    [[0, 17], [18, 22]]
+    """
+    spans, start = [], 0
+    for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
+        sentence = text[start:end]
+        if sentence.strip():
+            first = start + len(sentence) - len(sentence.lstrip())
+            spans.append((first, start + len(sentence.rstrip())))
+        start = end
+    return _as_spans(spans)
+
+
+def _as_spans(spans: list[tuple[int, int]]) -> np.ndarray:
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def hash_word(word: str) -> int:
+    """Id of a word in 2 to 2**15 + 1, the same in every process and for every case."""
+    # texts may hold halves of surrogate pairs, which are no UTF-8
+    return zlib.crc32(word.lower().encode("utf-8", "surrogatepass")) % N_BUCKETS + 2
+
+
+def group_tokens(
+    text: str, offsets: np.ndarray, words: np.ndarray | None, unit: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put a text's tokens together as players.
+
+    Tokens that share a character, as the bytes of an emoji do, are one player: no text shows
+    one without the other. Tokens without characters go with the next one, and so does mere
+    white space, unless the players are tokens.
+
+    Parameters
+    ----------
+    text : str
+    offsets : int ndarray of shape (L, 2)
+        Characters of each token, special tokens left out.
+    words : int ndarray of shape (L,), optional
+        The tokenizer's number of the word that each token is a part of. White space ends a
+        word whatever the tokenizer says, since some number the whole text as one.
+    unit : {"token", "word", "sentence"}
+
+    Returns
+    -------
+    player : int ndarray of shape (L,)
+        -1 where the text has no players.
+    spans : int ndarray of shape (N, 2)
+        Characters of each player, without white space around them.
+    """
+    trimmed, spaces = _trim(text, offsets)
+    visible = trimmed[:, 1] > trimmed[:, 0]
+    own = offsets[:, 1] > offsets[:, 0] if unit == "token" else visible
+    places = np.flatnonzero(own)
+    if not len(places):
+        return np.full(len(offsets), -1), _as_spans([])
+    shown = np.where(visible[:, None], trimmed, offsets)[places]
+    start, end = shown.T
+    reached = np.maximum.accumulate(offsets[places, 1])
+    fresh = np.ones(len(places), dtype=bool)
+    if unit == "word":
+        fresh[1:] = spaces[start[1:]] > spaces[end[:-1]]
+        if words is not None:
+            fresh[1:] |= words[places][1:] != words[places][:-1]
+    elif unit == "sentence":
+        sentence = np.searchsorted(sentence_spans(text)[:, 1], start, side="right")
+        fresh[1:] = sentence[1:] != sentence[:-1]
+    fresh[1:] &= offsets[places, 0][1:] >= reached[:-1]
+    group = np.cumsum(fresh) - 1
+    first = np.flatnonzero(fresh)
+    spans = np.stack([np.minimum.reduceat(start, first), np.maximum.reduceat(end, first)], axis=1)
+    following = np.searchsorted(places, np.arange(len(offsets)))
+    return group[np.minimum(following, len(places) - 1)], spans
+
+
+def _trim(text: str, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets without white space around them, and the white space before each character."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    space = _IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)]
+    places, n = np.arange(len(space)), len(space)
+    following = np.full(n + 1, n)
+    following[:-1] = np.minimum.accumulate(np.where(space, n, places)[::-1])[::-1]
+    preceding = np.zeros(n + 1, dtype=np.int64)
+    preceding[1:] = np.maximum.accumulate(np.where(space, 0, places + 1))
+    start = np.minimum(following[offsets[:, 0]], offsets[:, 1])
+    end = np.maximum(preceding[offsets[:, 1]], start)
+    return np.stack([start, end], axis=1), np.concatenate([[0], np.cumsum(space)])
+
+
+def locate_pieces(text: str, pieces: list[str | None]) -> np.ndarray:
+    """Find tokens in their text one after the other, for tokenizers that do not say where.
+
+    Case and accents do not count, since tokenizers take them away.
+
+    Parameters
+    ----------
+    text : str
+    pieces : list of L str or None
+        What each token reads; None for an unknown one, which is taken for the next word
+        without punctuation or, if the others do not fit in then, up to the next white space.
+
+    Returns
+    -------
+    int ndarray of shape (L, 2)
+
+    Raises
+    ------
+    ValueError
+        If a token is not where the one before it ends, white space aside.
+
+    Examples
+    --------
+    >>> locate_pieces("Un café!", ["un", "caf", "e", None]).tolist()
+    [[0, 2], [3, 6], [6, 7], [7, 8]]
+    """
+    try:
+        return _locate(text, pieces, _PLAIN_WORD)
+    except ValueError:
+        if None not in pieces:
+            raise
+        return _locate(text, pieces, _RUN)
+
+
+def _locate(text: str, pieces: list[str | None], unknown: re.Pattern[str]) -> np.ndarray:
+    folded = [_fold(character) for character in text]
+    source = [place for place, plain in enumerate(folded) for _ in plain]
+    plain_text, position, spans = "".join(folded), 0, []
+    for piece in pieces:
+        if piece is None:
+            match = unknown.search(plain_text, position)
+            found, end = match.span() if match else (-1, -1)
+        else:
+            wanted = _fold(piece.strip())
+            found = plain_text.find(wanted, position)
+            end = found + len(wanted)
+        if found < 0 or not _is_blank(plain_text[position:found]):
+            raise ValueError(f"token {piece!r} is not found at character {position}")
+        if end > found:
+            spans.append((source[found], source[end - 1] + 1))
+        else:
+            spans.append((source[found - 1] + 1 if found else 0,) * 2)
+        position = end
+    if not _is_blank(plain_text[position:]):
+        raise ValueError(f"no token stands for {plain_text[position:][:20]!r}")
+    return _as_spans(spans)
+
+
+def _fold(text: str) -> str:
+    parts = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).lower())
+    return "".join(c for c in parts if unicodedata.category(c) != "Mn")
+
+
+def _is_blank(text: str) -> bool:
+    return all(c.isspace() or unicodedata.category(c).startswith("C") for c in text)

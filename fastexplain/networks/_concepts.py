@@ -1,0 +1,36 @@
+"""The network's output as a distribution over sets of players."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from fastexplain.networks._players import shaped
+
+__all__ = ["ConceptPolicy"]
+
+# players that change nothing are in no set: a chance of 1e-13
+_NEVER = -30.0
+
+
+class ConceptPolicy(nn.Module):
+    r"""Bernoulli parameters :math:`p = g(x)` (Eq. 13) of every output and player.
+
+    Parameters
+    ----------
+    body : nn.Module
+        Maps "x" and null flags to ``n_outputs * n_players`` numbers, or (B, K, N).
+    n_outputs, n_players : int
+        K and N.
+    """
+
+    def __init__(self, body: nn.Module, n_outputs: int, n_players: int) -> None:
+        super().__init__()
+        self.body = body
+        self.shape = (n_outputs, n_players)
+
+    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        """Logits (B, K, N)."""
+        out = shaped(self.body(x, null).float(), self.shape)
+        # on either side of this, a set is as good as certain, and gradients vanish
+        return out.clamp(-12.0, 12.0).masked_fill(null[:, None], _NEVER)

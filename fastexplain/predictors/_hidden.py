@@ -1,0 +1,165 @@
+"""A torch module's hidden states beside its answers, from one pass."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastexplain.predictors._predictor import Predictor
+
+__all__ = ["class_weights", "hidden_states"]
+
+# hooks stand on the user's module for the time of a call: one call at a time has them
+_LOCK = threading.Lock()
+
+
+def hidden_states(
+    predictor: Predictor, inputs: Any, layers: list[str] | None
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Ask a torch module, and keep what some of its layers answered on the way.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of a torch module.
+    inputs : tensor, ndarray or TokenBatch of B samples
+    layers : list of str or None
+        Names of submodules, as ``named_modules`` has them. None: the last hidden state of a
+        model that tells its hidden states, as those of Hugging Face do.
+
+    Returns
+    -------
+    outputs : tensor of shape (B, K)
+    states : list of tensors, of shape (B, L, d) or (B, d, h, w) each
+        Of texts, shorter ones are padded with zeros to the longest.
+
+    Raises
+    ------
+    ValueError
+        For a model outside torch, unknown layers, or a model that tells no hidden states.
+    """
+    module = predictor.module
+    if module is None:
+        raise ValueError(
+            "Hidden states are those of a torch module; the model is none. Choose another network=."
+        )
+    parts = []
+    batches = predictor.batches(inputs)
+    with _LOCK, ExitStack() as hooks:
+        kept = hooks.enter_context(_listening(module, layers))
+        for rows in batches:
+            outputs = predictor(inputs if len(batches) == 1 else inputs[rows])
+            found = [kept.pop(name) for name in list(kept)]
+            parts.append((outputs, [_state(state) for state in found]))
+    if len(parts) == 1 and np.array_equal(batches[0], np.arange(len(batches[0]))):
+        return parts[0]
+    back = torch.from_numpy(np.argsort(np.concatenate(batches)))
+    outputs = torch.cat([part[0] for part in parts])
+    states = [_joined([part[1][i] for part in parts]) for i in range(len(parts[0][1]))]
+    return outputs[back.to(outputs.device)], [state[back.to(state.device)] for state in states]
+
+
+@contextmanager
+def _listening(module: torch.nn.Module, layers: list[str] | None) -> Iterator[dict[str, Any]]:
+    """Keep what layers answer, by name, as long as the context lasts."""
+    kept: dict[str, Any] = {}
+    handles = []
+    here = threading.get_ident()
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(part: torch.nn.Module, args: Any, answer: Any) -> None:
+            # another thread may call the user's module at the same time
+            if threading.get_ident() == here:
+                kept[name] = answer
+
+        return hook
+
+    def ask_for_states(part: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() == here:
+            return args, kwargs | {"output_hidden_states": True}
+        return None
+
+    def keep_last(part: torch.nn.Module, args: Any, answer: Any) -> None:
+        if threading.get_ident() == here:
+            kept["last"] = _last(answer)
+
+    try:
+        if layers is None:
+            _check_tells(module)
+            handles.append(module.register_forward_pre_hook(ask_for_states, with_kwargs=True))
+            handles.append(module.register_forward_hook(keep_last))
+        else:
+            known = dict(module.named_modules())
+            for name in layers:
+                if name not in known:
+                    some = [n for n in known if n][:20]
+                    raise ValueError(
+                        f"The model has no layer {name!r}; its layers are called {some} and so on "
+                        "(model.named_modules())."
+                    )
+                handles.append(known[name].register_forward_hook(keep(name)))
+        yield kept
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check_tells(module: torch.nn.Module) -> None:
+    if not hasattr(getattr(module, "config", None), "output_hidden_states"):
+        raise ValueError(
+            "The model does not tell its hidden states, as those of Hugging Face do: name the "
+            "layers to read, as in network=['layer3', 'layer4']."
+        )
+
+
+def _last(answer: Any) -> torch.Tensor:
+    states = getattr(answer, "hidden_states", None)
+    if not isinstance(states, tuple | list) or not states:
+        raise ValueError(
+            f"The model answered {type(answer).__name__} without hidden_states; name the layers "
+            "to read in network=."
+        )
+    return states[-1]
+
+
+def _state(answer: Any) -> torch.Tensor:
+    """The tensor of a layer's answer, (B, L, d) or (B, d, h, w)."""
+    answer = answer[0] if isinstance(answer, tuple) and answer else answer
+    answer = getattr(answer, "last_hidden_state", answer)
+    if not isinstance(answer, torch.Tensor) or answer.ndim not in (3, 4):
+        shape = tuple(getattr(answer, "shape", ()))
+        raise ValueError(
+            f"A layer answered {type(answer).__name__} of shape {shape}; wanted states of tokens "
+            "(B, L, d) or of places (B, d, h, w). Name another layer in network=."
+        )
+    return answer.detach()
+
+
+def _joined(states: list[torch.Tensor]) -> torch.Tensor:
+    """States of several batches below each other, padded to the longest."""
+    if states[0].ndim == 4:
+        return torch.cat(states)
+    longest = max(state.shape[1] for state in states)
+    pad = torch.nn.functional.pad
+    return torch.cat([pad(state, (0, 0, 0, longest - state.shape[1])) for state in states])
+
+
+def class_weights(predictor: Predictor) -> torch.Tensor | None:
+    """Weights (K, d) of a torch module's last linear layer with as many outputs as classes.
+
+    None for other models: those whose head is none such.
+    """
+    module = predictor.module
+    if module is None:
+        return None
+    heads = [
+        part
+        for part in module.modules()
+        if isinstance(part, torch.nn.Linear) and part.out_features == predictor.n_outputs
+    ]
+    return heads[-1].weight.detach().float().cpu() if heads else None

@@ -1,0 +1,144 @@
+"""Torch modules on batches of token ids, such as the models of Hugging Face.
+
+Texts differ in length, and a module works on the padding as hard as on the tokens. So the
+samples of a batch are sorted by length and asked in parts, each cut to its own longest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastexplain.predictors._config import arguments
+from fastexplain.predictors._matrix import ask
+from fastexplain.predictors._predictor import Predictor
+from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, read_call
+
+__all__ = ["TokenCall", "attended_lengths", "length_batches", "read_tokens"]
+
+# tokens in one call, and padding that is cheaper than another call
+_CPU_TOKENS, _CPU_PADDING = 2**14, 2**9
+_CUDA_TOKENS, _CUDA_PADDING = 2**17, 2**13
+
+
+def attended_lengths(attention: torch.Tensor) -> np.ndarray:
+    """Position after the last one attended to, at least 1.
+
+    Parameters
+    ----------
+    attention : int or bool tensor of shape (B, L)
+        Nonzero where the module attends to a token; it may have holes.
+
+    Returns
+    -------
+    int ndarray of shape (B,)
+
+    Examples
+    --------
+    >>> attended_lengths(torch.tensor([[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]])).tolist()
+    [2, 3, 1]
+    """
+    positions = torch.arange(1, attention.shape[1] + 1, device=attention.device)
+    ends = torch.where(attention != 0, positions, 1).amax(dim=1)
+    return ends.cpu().numpy()
+
+
+def length_batches(lengths: np.ndarray, tokens: int, padding: int) -> list[np.ndarray]:
+    """Cut samples of different lengths into batches, the longest first.
+
+    Parameters
+    ----------
+    lengths : int ndarray of shape (B,)
+        Length of each sample, at least 1.
+    tokens : int
+        Most tokens in a batch, padding included; a longer sample is a batch of its own.
+    padding : int
+        Most tokens of padding in a batch; 0 keeps to samples of one length.
+
+    Returns
+    -------
+    list of int ndarray
+        The samples of each batch.
+
+    Examples
+    --------
+    >>> batches = length_batches(np.array([2, 9, 2, 8]), tokens=100, padding=3)
+    >>> [batch.tolist() for batch in batches]
+    [[1, 3], [0, 2]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    sizes = lengths[order]
+    batches = []
+    start = 0
+    while start < len(order):
+        longest = int(sizes[start])
+        block = sizes[start : start + max(1, tokens // longest)]
+        stop = start + int(np.searchsorted(np.cumsum(longest - block), padding, side="right"))
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
+@dataclass(frozen=True, eq=False)
+class TokenCall(TorchCall):
+    """Raw answers of a torch module for batches of token ids, as tensors on its device."""
+
+    def _arguments(self, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments for the module, cut to the longest sample of the batch."""
+        length = int(attended_lengths(batch.attention).max())
+        given = {"input_ids": batch.ids, "attention_mask": batch.attention}
+        if batch.types is not None:
+            given["token_type_ids"] = batch.types
+        # a model that writes keeps what it read for the next word, which there is none of
+        return arguments(
+            self.module,
+            {name: value[:, :length].to(self.device) for name, value in given.items()},
+            switches={"use_cache": False},
+        )
+
+    def _ask(self, batch: Any) -> Any:
+        args, kwargs = self._arguments(batch)
+        return self.module(*args, **kwargs)
+
+    def batches(self, X: Any) -> list[np.ndarray]:
+        """Samples of each call of the module, those of like length together."""
+        on_cuda = self.device.type == "cuda"
+        padding = _CUDA_PADDING if on_cuda else _CPU_PADDING
+        if "attention_mask" not in self._arguments(X[:1])[1]:
+            # a module that cannot tell padding from tokens must not see any, lest its answer
+            # depend on the other samples of the batch
+            padding = 0
+        tokens = _CUDA_TOKENS if on_cuda else _CPU_TOKENS
+        return length_batches(attended_lengths(X.attention), tokens, padding)
+
+    def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
+        batches = self.batches(X)
+        answers = [main_tensor(ask(self._ask, X[rows])) for rows in batches]
+        joined, logits = join_answers(answers, [len(rows) for rows in batches], columns)
+        back = torch.from_numpy(np.argsort(np.concatenate(batches)))
+        return joined[back.to(joined.device)], logits
+
+
+def read_tokens(module: torch.nn.Module, sample: Any, output: str) -> tuple[Predictor, str | None]:
+    """Predictor of a torch module that takes batches of token ids; see `read_call`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model. It gets ``input_ids``, ``attention_mask`` and ``token_type_ids`` where its
+        ``forward`` has them; else the ids alone, of texts of one length at a time.
+    sample : TokenBatch
+        Samples to probe it with.
+    output : str
+        One of `CHOICES`.
+
+    Returns
+    -------
+    predictor : Predictor
+    doubt : str or None
+        What to warn about.
+    """
+    return read_call(TokenCall(module), sample, output, "tokens")

@@ -1,0 +1,103 @@
+"""Torch modules whose images an image processor prepares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastexplain.predictors._config import arguments
+from fastexplain.predictors._matrix import ask, n_rows
+from fastexplain.predictors._predictor import Predictor
+from fastexplain.predictors._processors import Affine, channels_first, find_affine, process
+from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, read_call
+
+__all__ = ["ImageCall", "read_images"]
+
+# images that the processor prepares at a time: it may make them much larger
+_PROCESSED = 32
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCall(TorchCall):
+    """Raw answers of a torch module for images that a processor prepares.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+    processor : object
+        See `process`.
+    n_channels : int or None
+        Channels that the model wants, where that is known.
+    affine : Affine or None
+        What stands in for the processor on images that it fits.
+    """
+
+    processor: Any
+    n_channels: int | None = None
+    affine: Affine | None = None
+
+    def _ask(self, prepared: dict[str, torch.Tensor]) -> Any:
+        args, kwargs = arguments(self.module, prepared)
+        return self.module(*args, **kwargs)
+
+    def _prepare(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        dtype = self.dtype or torch.float32
+        return {
+            name: part.to(device=self.device, dtype=dtype if part.is_floating_point() else None)
+            for name, part in process(self.processor, images).items()
+        }
+
+    def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
+        images = channels_first(X, self.n_channels)
+        if self.affine is not None and self.affine.fits(images):
+            pixels = self.affine(images, self.device, self.dtype or torch.float32)
+            return main_tensor(ask(lambda _: self._ask({"pixel_values": pixels}), X))
+        parts = images.cpu().split(_PROCESSED)
+        answers = [main_tensor(ask(lambda p: self._ask(self._prepare(p)), part)) for part in parts]
+        return join_answers(answers, [len(part) for part in parts], columns)
+
+    def batches(self, X: Any) -> list[np.ndarray]:
+        """Samples of each call of the module."""
+        rows = np.arange(n_rows(X))
+        if self.affine is not None and self.affine.fits(channels_first(X, self.n_channels)):
+            return [rows]
+        return [rows[start : start + _PROCESSED] for start in range(0, len(rows), _PROCESSED)]
+
+
+def _wanted_channels(module: torch.nn.Module, processor: Any) -> int | None:
+    """Number of channels the model wants, from its configuration or the processor's means."""
+    known = getattr(getattr(module, "config", None), "num_channels", None)
+    if isinstance(known, int):
+        return known
+    mean = getattr(processor, "image_mean", None)
+    return len(mean) if isinstance(mean, list | tuple) and len(mean) > 1 else None
+
+
+def read_images(
+    module: torch.nn.Module, processor: Any, sample: Any, output: str
+) -> tuple[Predictor, str | None]:
+    """Predictor of a torch module whose images a processor prepares; see `read_call`.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The model.
+    processor : object
+        Callable, or with a ``preprocess``, that gives ``pixel_values``.
+    sample : ndarray of shape (B, H, W, C), (B, C, H, W) or (B, H, W)
+        Images to probe it with.
+    output : str
+        One of `CHOICES`.
+
+    Returns
+    -------
+    predictor : Predictor
+    doubt : str or None
+        What to warn about.
+    """
+    n_channels = _wanted_channels(module, processor)
+    affine = find_affine(processor, channels_first(sample, n_channels))
+    return read_call(ImageCall(module, processor, n_channels, affine), sample, output, "images")

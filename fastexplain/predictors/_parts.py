@@ -1,0 +1,102 @@
+"""What a model is made of: the torch module, and what prepares its inputs.
+
+A pipeline of transformers and a pair such as ``(model, tokenizer)`` hold a torch module and
+the part that turns texts or images into its inputs. Both are recognised by what they can do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+__all__ = ["ModelParts", "is_tokens", "parts_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelParts:
+    """The parts of a model that a masker and a predictor need.
+
+    Attributes
+    ----------
+    module : torch.nn.Module or None
+        The module that answers; None for every model outside torch.
+    tokenizer : object or None
+        Turns texts into token ids.
+    image_processor : object or None
+        Turns images into the numbers that the module takes.
+    """
+
+    module: torch.nn.Module | None = None
+    tokenizer: Any = None
+    image_processor: Any = None
+
+
+def is_tokens(X: Any) -> bool:
+    """Whether ``X`` is a batch of token ids, such as `TokenBatch`."""
+    return hasattr(X, "ids") and hasattr(X, "attention")
+
+
+def _is_tokenizer(part: Any) -> bool:
+    return callable(part) and (
+        hasattr(part, "convert_ids_to_tokens") or hasattr(part, "mask_token")
+    )
+
+
+def _parts_of_pair(pair: tuple[Any, ...] | list[Any]) -> ModelParts:
+    """Parts of a torch module beside a tokenizer or an image processor, in either order."""
+    modules = [part for part in pair if isinstance(part, torch.nn.Module)]
+    others = [part for part in pair if not isinstance(part, torch.nn.Module)]
+    if len(modules) != 1 or len(others) != 1 or isinstance(others[0], type):
+        return ModelParts()
+    other = others[0]
+    if _is_tokenizer(other):
+        return ModelParts(modules[0], tokenizer=other)
+    # a processor of images and texts together holds the one for images
+    held = getattr(other, "image_processor", None)
+    processor = other if held is None else held
+    if hasattr(processor, "preprocess") or callable(processor):
+        return ModelParts(modules[0], image_processor=processor)
+    return ModelParts()
+
+
+def parts_of(model: Any) -> ModelParts:
+    """Take a model apart into a torch module and what prepares its inputs.
+
+    Parameters
+    ----------
+    model : object
+        A torch module; a pipeline of transformers, known by being callable and having a
+        ``model`` and a ``tokenizer`` or an ``image_processor``; a pair of a torch module and
+        a tokenizer, or of a torch module and an image processor; or any other model.
+
+    Returns
+    -------
+    ModelParts
+        With the module None for any other model, and the parts None that there are not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from fastexplain.predictors import parts_of
+    >>> module = torch.nn.Linear(3, 2)
+    >>> parts_of(module).module is module
+    True
+    >>> parts_of(abs).module is None
+    True
+    """
+    if isinstance(model, type):
+        return ModelParts()
+    if isinstance(model, torch.nn.Module):
+        return ModelParts(model)
+    if isinstance(model, tuple | list):
+        return _parts_of_pair(model)
+    module = getattr(model, "model", None)
+    if not callable(model) or not isinstance(module, torch.nn.Module):
+        return ModelParts()
+    tokenizer = getattr(model, "tokenizer", None)
+    processor = getattr(model, "image_processor", None)
+    if tokenizer is None and processor is None:
+        return ModelParts()
+    return ModelParts(module, tokenizer, processor)

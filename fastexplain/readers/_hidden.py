@@ -1,0 +1,241 @@
+"""The model's own hidden states: prediction and explanation from one pass (Eqs. 19 and 20)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from fastexplain.masked_model import MaskedModel
+from fastexplain.networks import HiddenTrunk, PlayerNetwork
+from fastexplain.networks._players import player_shares
+from fastexplain.predictors._hidden import class_weights
+from fastexplain.readers._image import ImageReader
+from fastexplain.readers._reader import Encoded
+from fastexplain.readers._text import common_texts
+
+__all__ = ["HiddenReader"]
+
+# numbers of hidden states that are held at once
+_CALL_NUMBERS = 2**24
+
+
+class HiddenReader:
+    """States of each player, from layers of the model.
+
+    Parameters
+    ----------
+    masker : ImageMasker or TextMasker
+        Fitted.
+    layers : list of str or None
+        Names of submodules; None for the last hidden state.
+    size : int
+        Numbers of a player's state, of all layers together.
+    classes : tensor of shape (K, w) or None
+        Weights of the model's last layer, to compare players with (Eq. 20).
+    images : ImageReader or None
+        Knows the shape of images.
+    call_samples : int
+    width, n_blocks : int
+        Of the network.
+    """
+
+    gives_outputs = True
+
+    def __init__(
+        self,
+        masker: Any,
+        layers: list[str] | None,
+        size: int,
+        classes: torch.Tensor | None,
+        images: ImageReader | None,
+        call_samples: int,
+        width: int,
+        n_blocks: int,
+    ) -> None:
+        self.masker, self.layers, self.size, self.classes = masker, layers, size, classes
+        self.images, self.call_samples = images, call_samples
+        self.width, self.n_blocks = width, n_blocks
+
+    @classmethod
+    def fit(
+        cls,
+        masked: MaskedModel,
+        samples: Any,
+        layers: list[str] | None,
+        by_class: bool,
+        width: int,
+        n_blocks: int,
+    ) -> Self:
+        """Ask for the states of two samples, to see how large they are."""
+        masker = masked.masker
+        classes = class_weights(masked.predictor) if by_class else None
+        if by_class and classes is None:
+            raise ValueError(
+                "The model's last layer was not found: it must be a torch.nn.Linear with one "
+                "output a class. Choose network='hidden', which reads players without it."
+            )
+        images = None
+        if samples.kind == "images":
+            images = ImageReader.fit(masker, samples, "unet", width, n_blocks)
+        states = masked.hidden(samples.take(slice(0, 2)), layers)[1]
+        size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
+        numbers = sum(math.prod(s.shape[1:]) for s in states)
+        call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, 256))
+        return cls(masker, layers, size, classes, images, call, width, n_blocks)
+
+    def encode(self, samples: Any, masked: MaskedModel) -> Encoded:
+        """States (n, 1 + N, size + 1), null flags (n, N), and the model's "outputs" (n, K)."""
+        return self._encode(samples, None, masked)
+
+    def encode_masked(self, samples: Any, masks: np.ndarray, masked: MaskedModel) -> Encoded:
+        """The same of masked samples."""
+        return self._encode(samples, masks, masked)
+
+    def _encode(self, samples: Any, masks: np.ndarray | None, masked: MaskedModel) -> Encoded:
+        null = torch.from_numpy(self.masker.null_players(samples))
+        parts, outputs = [], []
+        for start in range(0, len(samples), self.call_samples):
+            rows = slice(start, start + self.call_samples)
+            some = samples.take(rows)
+            kept = None if masks is None else masks[rows]
+            answers, states = masked.hidden(some, self.layers, kept)
+            # held by the thousand: half precision is enough to read from
+            parts.append(self._players(some, states, null.shape[1]).half().cpu())
+            outputs.append(answers)
+        if masks is not None:
+            null = null | ~torch.from_numpy(masks)
+        return {"x": torch.cat(parts), "null": null, "outputs": torch.cat(outputs)}
+
+    def _players(self, samples: Any, states: list[torch.Tensor], n_players: int) -> torch.Tensor:
+        """Mean state of each player's tokens or pixels, after that of the sample."""
+        read = self._of_texts if self.images is None else self._of_images
+        found, present = [], torch.zeros(0)
+        for state in states:
+            whole, cells, shares = read(samples, state, n_players)
+            players = torch.matmul(shares.to(cells.dtype), cells)
+            found.append(torch.cat([whole[:, None], players], dim=1).float())
+            present = shares.sum(dim=2) > 0
+        flags = torch.nn.functional.pad(present.float(), (1, 0), value=1.0)
+        flags = flags.expand(len(found[0]), -1)
+        return torch.cat([*found, flags[:, :, None]], dim=2)
+
+    def _of_texts(
+        self, samples: Any, state: torch.Tensor, n_players: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """State of the text (B, d), of its tokens (B, L, d), and shares (B, N, L)."""
+        player = self.masker.token_players(samples)[:, : state.shape[1]].to(state.device)
+        shares = player_shares(player.clamp(min=-1)[:, :, None], n_players)
+        special = player == -1
+        # without special tokens, all of them stand for the text
+        special = torch.where(special.any(dim=1, keepdim=True), special, player > -2)
+        count = special.sum(dim=1, keepdim=True).clamp(min=1)
+        return (state * special[:, :, None]).sum(dim=1) / count, state, shares
+
+    def _of_images(
+        self, samples: Any, state: torch.Tensor, n_players: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """State of the image (B, d), of its cells (B, P, d), and shares (B or 1, N, P)."""
+        assert self.images is not None
+        cells, special, grid = _cells(state, self.images.shape[1:])
+        shares = self._shares(samples, grid, n_players).to(state.device)
+        return special.mean(dim=1), cells, shares
+
+    def _shares(self, samples: Any, grid: tuple[int, int], n_players: int) -> torch.Tensor:
+        """What share of each player's pixels every cell of a grid holds, (B or 1, N, P)."""
+        labels = torch.from_numpy(np.asarray(self.masker.labels(samples))).long()
+        labels = labels if labels.ndim == 3 else labels[None]
+        height, width = labels.shape[1:]
+        row = torch.arange(height) * grid[0] // height
+        column = torch.arange(width) * grid[1] // width
+        cell = (row[:, None] * grid[1] + column).flatten()
+        n_cells = grid[0] * grid[1]
+        flat = labels.flatten(1)
+        index = torch.where(flat >= 0, flat * n_cells + cell, n_players * n_cells)
+        counts = torch.zeros((len(labels), n_players * n_cells + 1))
+        counts.scatter_add_(1, index, torch.ones((), dtype=counts.dtype).expand(index.shape))
+        counts = counts[:, :-1].unflatten(1, (n_players, n_cells))
+        return counts / counts.sum(dim=2, keepdim=True).clamp(min=1.0)
+
+    def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
+        """Few layers on the states, with heads on players."""
+        classes = (
+            self.classes if self.classes is not None and per_player == len(self.classes) else None
+        )
+        # layers draw their first weights from torch's global generator, which is the user's
+        with torch.random.fork_rng(devices=[]):
+            trunk = HiddenTrunk(self.size, self.width, self.n_blocks)
+            return PlayerNetwork(trunk, self.width, per_player, whole, n_head_layers, classes)
+
+    def numbers(self) -> int:
+        """Half a number a state's number, of each player."""
+        return (self.masker.n_players + 1) * (self.size + 1) // 2
+
+    def mix(self, samples: Any, n_samples: int, rng: np.random.Generator) -> None:
+        """Nothing is drawn."""
+        return None
+
+    def fingerprint_samples(self) -> Any:
+        """As readers of images and texts have them."""
+        if self.images is not None:
+            return self.images.fingerprint_samples()
+        return common_texts(self.masker)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Describe as JSON values and tensors."""
+        config: dict[str, Any] = {
+            "kind": "hidden",
+            "layers": self.layers,
+            "size": self.size,
+            "call_samples": self.call_samples,
+            "width": self.width,
+            "n_blocks": self.n_blocks,
+            "images": None,
+        }
+        tensors = {}
+        if self.images is not None:
+            config["images"], tensors = self.images.state()
+        if self.classes is not None:
+            tensors = tensors | {"classes": self.classes}
+        return config, tensors
+
+    @classmethod
+    def from_state(
+        cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], masker: Any
+    ) -> Self:
+        """The inverse of ``state``."""
+        images = None
+        if config["images"] is not None:
+            images = ImageReader.from_state(config["images"], tensors, masker)
+        names = ("layers", "size")
+        return cls(
+            masker,
+            *(config[name] for name in names),
+            tensors.get("classes"),
+            images,
+            config["call_samples"],
+            config["width"],
+            config["n_blocks"],
+        )
+
+
+def _cells(
+    state: torch.Tensor, size: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
+    """States of a grid of cells (B, P, d), those of the whole (B, S, d), and the grid.
+
+    Tokens beyond the largest grid in the image's proportions, such as those of classes, come
+    first and stand for the whole.
+    """
+    if state.ndim == 4:
+        cells = state.flatten(2).transpose(1, 2)
+        return cells, cells.mean(dim=1, keepdim=True), (state.shape[2], state.shape[3])
+    length, ratio = state.shape[1], size[0] / size[1]
+    rows = max(1, int(math.sqrt(length * ratio) + 1e-9))
+    columns = max(1, int(rows / ratio + 1e-9))
+    n_special = length - rows * columns
+    cells = state[:, n_special:]
+    special = state[:, :n_special] if n_special else cells
+    return cells, special, (rows, columns)

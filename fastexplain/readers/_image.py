@@ -1,0 +1,192 @@
+"""Images: pixels as they are, with the player of each pixel where images have their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from fastexplain.images import Images
+from fastexplain.networks import ImageTrunk, PlayerNetwork
+from fastexplain.readers._forms import ARRAYS
+from fastexplain.readers._reader import Encoded
+
+__all__ = ["ImageReader"]
+
+# pixels that pass through the network at once in explain
+_CALL_PIXELS = 2**20
+_FINGERPRINT_IMAGES = 16
+
+
+class ImageReader:
+    """Images as (n, C, H, W), in the numbers that they were given in.
+
+    Parameters
+    ----------
+    masker : ImageMasker
+        Fitted.
+    kind : {"unet", "vit"}
+    channels : {"first", "last", "none"}
+        Order of the axes of images.
+    shape : (int, int, int)
+        C, H and W.
+    dtype : str
+        Of the images of fit.
+    center, spread : tensor of shape (C,)
+        Of their channels.
+    width, n_blocks : int
+        Of the network.
+    """
+
+    gives_outputs = False
+
+    def __init__(
+        self,
+        masker: Any,
+        kind: str,
+        channels: str,
+        shape: tuple[int, int, int],
+        dtype: str,
+        center: torch.Tensor,
+        spread: torch.Tensor,
+        width: int,
+        n_blocks: int,
+    ) -> None:
+        self.masker, self.kind = masker, kind
+        self.channels, self.shape, self.dtype = channels, shape, dtype
+        self.center, self.spread = center, spread
+        self.width, self.n_blocks = width, n_blocks
+        self.call_samples = int(np.clip(_CALL_PIXELS // (shape[1] * shape[2]), 1, 1024))
+
+    @classmethod
+    def fit(cls, masker: Any, images: Images, kind: str, width: int, n_blocks: int) -> Self:
+        """Learn the images' shape, and center and spread of each channel."""
+        pixels = images.pixels()
+        some = pixels[:: max(1, len(pixels) // 1000)].astype(np.float64)
+        center = torch.from_numpy(some.mean(axis=(0, 1, 2))).float()
+        spread = torch.from_numpy(some.std(axis=(0, 1, 2))).float()
+        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+        shape = (pixels.shape[3], *images.size)
+        dtype = str(images.native.dtype)
+        return cls(masker, kind, images.channels, shape, dtype, center, spread, width, n_blocks)
+
+    def encode(self, samples: Images, masked: Any = None) -> Encoded:
+        """Images (n, C, H, W), and null flags (n, N)."""
+        null = torch.from_numpy(self.masker.null_players(samples))
+        return {"x": self._with_labels(samples.pixels(), samples), "null": null}
+
+    def encode_masked(self, samples: Images, masks: np.ndarray, masked: Any = None) -> Encoded:
+        """The same of masked images; their missing players are null."""
+        made = self.masker.inputs(samples, ARRAYS)(masks[:, None], slice(0, len(samples)))
+        pixels = Images(np.asarray(made), samples.channels).pixels()
+        null = torch.from_numpy(self.masker.null_players(samples) | ~masks)
+        return {"x": self._with_labels(pixels, samples), "null": null}
+
+    def _with_labels(self, pixels: np.ndarray, samples: Images) -> torch.Tensor:
+        if pixels.dtype.kind in "iu" and pixels.dtype != np.uint8 or pixels.dtype.kind == "b":
+            pixels = pixels.astype(np.float32)
+        if pixels.dtype == np.float64 or pixels.dtype == np.float16:
+            pixels = pixels.astype(np.float32)
+        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 3, 1)))
+        labels = self.masker.labels(samples)
+        if labels.ndim == 2:
+            return x
+        # each image's own superpixels travel with it
+        return torch.cat([x.float(), torch.from_numpy(labels)[:, None].float()], dim=1)
+
+    def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
+        """A U-Net or a vision transformer, with heads on players."""
+        n_players = self.masker.n_players
+        channels, height, width = self.shape
+        labels = None
+        if self._shared():
+            blank = Images(np.zeros((1, height, width)), "none")
+            labels = torch.from_numpy(np.asarray(self.masker.labels(self._like(blank)))).long()
+        # layers draw their first weights from torch's global generator, which is the user's
+        with torch.random.fork_rng(devices=[]):
+            trunk = ImageTrunk(
+                self.kind,
+                channels,
+                (height, width),
+                self._stride(),
+                self.width,
+                self.n_blocks,
+                self.center,
+                self.spread,
+                labels,
+                n_players,
+            )
+            return PlayerNetwork(trunk, self.width, per_player, whole, n_head_layers)
+
+    def _shared(self) -> bool:
+        """Whether all images have the same players."""
+        return not callable(self.masker.segments)
+
+    def _like(self, images: Images) -> Images:
+        """A blank image in the shape of those of fit."""
+        pixels = np.zeros((len(images), *self.shape[1:], self.shape[0]), dtype=self.dtype)
+        return Images(Images(np.zeros((0,)), self.channels).in_order(pixels), self.channels)
+
+    def _stride(self) -> int:
+        """Side of the network's cells: the largest power of two within a player."""
+        channels, height, width = self.shape
+        side = math.sqrt(height * width / max(self.masker.n_players, 1))
+        if self.masker.grid_ is not None:
+            rows, columns = self.masker.grid_
+            side = min(height / rows, width / columns)
+        return int(2 ** np.clip(math.floor(math.log2(max(side, 1.0))), 0, 5))
+
+    def numbers(self) -> int:
+        """One a pixel and channel, a quarter of it for single bytes."""
+        count = math.prod(self.shape)
+        return count // 4 if self.dtype == "uint8" and self._shared() else count
+
+    def mix(self, samples: Images, n_samples: int, rng: np.random.Generator) -> None:
+        """Mixtures of images are no images: none is drawn."""
+        return None
+
+    def fingerprint_samples(self) -> Images:
+        """Smooth noise with the spread of the training images."""
+        rng = np.random.default_rng(0)
+        channels, height, width = self.shape
+        coarse = rng.normal(size=(_FINGERPRINT_IMAGES, -(-height // 4), -(-width // 4), channels))
+        pixels = coarse.repeat(4, axis=1)[:, :height].repeat(4, axis=2)[:, :, :width]
+        pixels = self.center.numpy() + self.spread.numpy() * pixels
+        if np.dtype(self.dtype).kind in "iu":
+            limits = np.iinfo(self.dtype)
+            pixels = np.clip(np.round(pixels), max(limits.min, -(2**31)), min(limits.max, 2**31))
+        pixels = pixels.astype(self.dtype)
+        return Images(Images(pixels, self.channels).in_order(pixels), self.channels)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """Describe as JSON values and tensors."""
+        config = {
+            "kind": "image",
+            "network": self.kind,
+            "channels": self.channels,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "width": self.width,
+            "n_blocks": self.n_blocks,
+        }
+        return config, {"center": self.center, "spread": self.spread}
+
+    @classmethod
+    def from_state(
+        cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], masker: Any
+    ) -> Self:
+        """The inverse of ``state``."""
+        channels, height, width = config["shape"]
+        return cls(
+            masker,
+            config["network"],
+            config["channels"],
+            (channels, height, width),
+            config["dtype"],
+            tensors["center"],
+            tensors["spread"],
+            config["width"],
+            config["n_blocks"],
+        )
