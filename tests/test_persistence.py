@@ -356,7 +356,7 @@ def test_truncated_files(saved: Path, name: str) -> None:
 
 def test_newer_format(saved: Path) -> None:
     edit(saved, format=99, fastexplain="7.0")
-    with pytest.raises(ValueError, match="format 99 by fastexplain 7.0.*reads format 1"):
+    with pytest.raises(ValueError, match="format 99 by fastexplain 7.0.*reads format 2"):
         fastexplain.load(saved)
 
 

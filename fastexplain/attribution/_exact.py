@@ -12,6 +12,7 @@ from fastexplain.attribution._coalitions import all_coalitions
 from fastexplain.attribution._estimators import empirical_rows
 from fastexplain.attribution._groups import (
     active_groups,
+    all_players,
     expand_masks,
     scatter_players,
     weighted_sums,
@@ -85,9 +86,11 @@ def exact_attribution(
     neutral = np.zeros((n, n_out))
     limit = masked.chunk_rows(table.n_columns)
     blocks: tuple[int, Sequence[Block]] = (-1, [])
+    own = n_players
     for a, rows in active_groups(null, {a: max(1, limit >> a) for a in range(most + 1)}):
         if blocks[0] != a:
-            blocks = a, _blocks(a, n_players, kind, limit)
+            own = all_players(masked.masker, null, a)
+            blocks = a, _blocks(a, own, kind, limit)
         part, part_null = table.take(rows), null[rows]
         full: torch.Tensor | None = None
         sums, size = torch.zeros(()), np.zeros((len(rows), n_out))
@@ -107,7 +110,7 @@ def exact_attribution(
         if kind == "shapley":
             common = np.zeros((len(rows), n_out))
         else:
-            active, common = _normalize(active, rest, kind, n_players)
+            active, common = _normalize(active, rest, kind, own)
             size = common
         active, common = _tie(active, common, _ROUNDING * size)
         values[rows] = scatter_players(active, common, part_null).transpose(0, 2, 1)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from fastexplain.masked_model import MaskedModel
 
@@ -81,8 +80,7 @@ def minimal_prefixes(
     FeasibleSets
         The set of all players is feasible, so that there is always one.
     """
-    if not epsilon > 0:
-        raise ValueError(f"epsilon must be above 0, got {epsilon!r}.")
+    _check_epsilon(epsilon)
     if search not in _SEARCHES:
         raise ValueError(f"search must be one of {_SEARCHES}, got {search!r}.")
     null = masked.masker.null_players(samples)
@@ -91,33 +89,38 @@ def minimal_prefixes(
     n = len(null)
     full = _of(masked.outputs(samples), target)
 
-    def drops(sizes: np.ndarray) -> np.ndarray:
-        """Drops (n, S) of prefixes of S sizes a sample, (n, S)."""
-        masks = place[:, None] < sizes[:, :, None]
-        kept = _of(_asked(masked, samples, masks), target)
-        return np.maximum(full[:, None] - kept, 0.0)
+    def drops(sizes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Drops (m, S) of prefixes of S sizes (m, S) of each of m samples."""
+        lost = np.zeros(sizes.shape)
+        # some samples at a time: memory stays flat
+        step = max(1, masked.chunk_rows(samples.n_columns) // max(sizes.shape[1], 1))
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            some = rows[part]
+            masks = place[some, None] < sizes[part, :, None]
+            answers = masked.values(samples.take(some), masks, some)
+            lost[part] = np.maximum(full[some, None] - _of(answers, target[some]), 0.0)
+        return lost
 
-    most = (~null).sum(axis=1)
+    most, every = (~null).sum(axis=1), np.arange(n)
     if search == "scan":
         sizes = np.broadcast_to(np.arange(null.shape[1]), null.shape)
-        feasible = (drops(sizes) < epsilon) & (sizes < most[:, None])
+        feasible = (drops(sizes, every) < epsilon) & (sizes < most[:, None])
         found = np.where(feasible.any(axis=1), feasible.argmax(axis=1), most)
     else:
         # all players are feasible; nothing at all is tried first, as one of the bounds
         found, below = most.copy(), np.full(n, -1)
-        found[drops(np.zeros((n, 1), dtype=int))[:, 0] < epsilon] = 0
+        found[drops(np.zeros((n, 1), dtype=int), every)[:, 0] < epsilon] = 0
         below[found > 0] = 0
-        while (open_ := found - below > 1).any():
-            middle = np.where(open_, (found + below) // 2, found)
-            good = drops(middle[:, None])[:, 0] < epsilon
-            # with all players nothing is lost, whatever rounding says
-            good |= middle >= most
-            found = np.where(open_ & good, middle, found)
-            below = np.where(open_ & ~good, middle, below)
-    lost = drops(found[:, None])[:, 0]
+        while len(rows := np.flatnonzero(found - below > 1)):
+            middle = (found[rows] + below[rows]) // 2
+            good = drops(middle[:, None], rows)[:, 0] < epsilon
+            found[rows[good]] = middle[good]
+            below[rows[~good]] = middle[~good]
+    lost = drops(found[:, None], every)[:, 0]
+    # with all players nothing is lost, whatever rounding says
     lost = np.where(found >= most, 0.0, lost)
-    names = [*masked.masker.feature_names_]
-    names += [f"player {j}" for j in range(len(names), null.shape[1])]
+    names = _names(masked.masker, null.shape[1])
     masks = place < found[:, None]
     return FeasibleSets(masks, found, lost, np.asarray(target), float(epsilon), names)
 
@@ -140,6 +143,7 @@ def minimum_sets(
     FeasibleSets
         Of several smallest sets, the one with the smallest drop.
     """
+    _check_epsilon(epsilon)
     null = masked.masker.null_players(samples)
     most = int((~null).sum(axis=1).max(initial=0))
     if most > 16:
@@ -154,28 +158,30 @@ def minimum_sets(
         sets = np.zeros((len(bits), n_players), dtype=bool)
         sets[:, players] = bits.astype(bool)
         one = samples.take(np.array([i]))
-        kept = _of(_asked(masked, one, sets[None]), target[i : i + 1])[0]
+        kept = _of(masked.values(one, sets[None], np.array([i])), target[i : i + 1])[0]
         lost = np.maximum(full[i] - kept, 0.0)
         lost[-1] = 0.0
         feasible = np.flatnonzero(lost < epsilon)
         best = feasible[np.lexsort((lost[feasible], sets[feasible].sum(axis=1)))[0]]
         masks[i], drops[i] = sets[best], lost[best]
     sizes = masks.sum(axis=1)
-    names = [*masked.masker.feature_names_]
+    names = _names(masked.masker, n_players)
     return FeasibleSets(masks, sizes, drops, np.asarray(target), float(epsilon), names)
+
+
+def _check_epsilon(epsilon: float) -> None:
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be above 0, got {epsilon!r}.")
+
+
+def _names(masker: Any, n_players: int) -> list[str]:
+    """Names of players; texts may have more than those of fit had."""
+    names = list(masker.feature_names_)
+    unit = names[0].rpartition(" ")[0] if names else "player"
+    return names + [f"{unit} {j}" for j in range(len(names), n_players)]
 
 
 def _of(outputs: Any, target: np.ndarray) -> np.ndarray:
     """The explained output of (n, K) or (n, T, K) outputs, as (n,) or (n, T)."""
     array = outputs.cpu().double().numpy()
     return array[np.arange(len(target)), ..., np.asarray(target)]
-
-
-def _asked(masked: MaskedModel, samples: Any, masks: np.ndarray) -> Any:
-    """Outputs of masked samples, (n, T, K), some samples at a time: memory stays flat."""
-    step = max(1, masked.chunk_rows(samples.n_columns) // max(masks.shape[1], 1))
-    parts = []
-    for start in range(0, len(samples), step):
-        rows = np.arange(start, min(start + step, len(samples)))
-        parts.append(masked.values(samples.take(rows), masks[rows], rows).cpu())
-    return torch.cat(parts)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["active_groups", "expand_masks", "scatter_players", "weighted_sums"]
+__all__ = ["active_groups", "all_players", "expand_masks", "scatter_players", "weighted_sums"]
 
 
 def active_groups(null: np.ndarray, rows_of: dict[int, int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -31,6 +32,15 @@ def active_groups(null: np.ndarray, rows_of: dict[int, int]) -> Iterator[tuple[i
         rows = np.flatnonzero(n_active == a)
         for start in range(0, len(rows), rows_of[int(a)]):
             yield int(a), rows[start : start + rows_of[int(a)]]
+
+
+def all_players(masker: Any, null: np.ndarray, n_active: int) -> int:
+    """Number of players N of rows with ``a`` active ones.
+
+    Texts have players of their own: those that only longer texts have are none, and must not
+    count as ones without effect, lest a text's attribution depend on the others around it.
+    """
+    return n_active if hasattr(masker, "player_counts") else null.shape[1]
 
 
 def active_positions(null: np.ndarray, n_active: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from fastexplain.attribution._coalitions import draw_coalitions
 from fastexplain.attribution._estimators import LinearEstimator, make_estimator
 from fastexplain.attribution._groups import (
     active_groups,
+    all_players,
     expand_masks,
     scatter_players,
     weighted_sums,
@@ -99,7 +100,8 @@ def attribution_targets(
         exact = a < 62 and 2**a <= n_masks
         estimator = cached.get(a)
         if estimator is None:
-            estimator = make_estimator(draw_coalitions(a, n_masks, rng), n_players, exact=exact)
+            own = all_players(masked.masker, null, a)
+            estimator = make_estimator(draw_coalitions(a, n_masks, rng), own, exact=exact)
             if exact:
                 cached[a] = estimator
         part = table.take(rows)

@@ -24,7 +24,7 @@ from fastexplain.explainers._targets import resolve_target
 from fastexplain.explanation import Explanation
 from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
-from fastexplain.predictors import make_predictor
+from fastexplain.predictors import make_predictor, parts_of
 from fastexplain.readers._schema import Schema
 from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table
@@ -84,6 +84,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             validate_data(self, named(X, samples), skip_check_array=True, reset=True)
         else:
             self.n_features_in_ = masker.n_players
+            if hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_  # of a table that was fitted before
         self._schema, self._model, self._masked = schema, model, masked
         self.masker_ = masker
         self.removal_ = removal
@@ -199,13 +201,15 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             part = samples.take(rows) if rows.stop - rows.start < len(samples) else samples
             encoded, outputs = self._encoded_outputs(part, asks, rows.start)
             chosen = self._chosen(target, fixed, rows, part, outputs)
-            found = self._attribute(part, outputs, chosen, encoded)
             bases = self._bases(part)
+            found = self._attribute(part, outputs, chosen, encoded, bases)
             if chosen is not None:
                 bases = bases[np.arange(len(part)), chosen][:, None]
             told = None if outputs is None else outputs.cpu().double().numpy()
             parts.append((*found, bases, chosen, told))
-        values, neutral, gap, bases, chosen, outputs = map(joined, zip(*parts, strict=True))
+        values = widened([part[:2] for part in parts])
+        rest = zip(*(part[1:] for part in parts), strict=True)
+        neutral, gap, bases, chosen, outputs = map(joined, rest)
         if chosen is not None:
             values, bases = values[:, :, 0], bases[:, 0]
             neutral = None if neutral is None else neutral[:, 0]
@@ -260,6 +264,12 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """Outputs with all players removed, (n, K)."""
         return np.broadcast_to(self.base_values_, (len(samples), len(self.base_values_)))
 
+    def _own_bases(self, samples: Any) -> np.ndarray:
+        """The same, where what is left of an image or text without its players is its own."""
+        if isinstance(samples, Table) or self.masker_.fixed_empty_:
+            return BaseExplainer._bases(self, samples)
+        return self._need_model().empty_values(samples).cpu().double().numpy()
+
     def __call__(self, X: Any, target: Any = "predicted") -> Any:
         """Same as ``explain``."""
         return self.explain(X, target)
@@ -291,8 +301,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         for rows in self._chunks(samples):
             part = samples.take(rows)
             encoded, outputs = self._encoded_outputs(part, self._asks_outputs("all"), rows.start)
-            parts.append(self._attribute(part, outputs, None, encoded)[0])
-        return joined(parts)
+            found = self._attribute(part, outputs, None, encoded, self._bases(part))
+            parts.append(found[:2])
+        return widened(parts)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns of ``transform``.
@@ -454,10 +465,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         outputs: torch.Tensor | None,
         chosen: np.ndarray | None,
         encoded: dict[str, torch.Tensor] | None,
+        bases: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Values (n, N, K), those without effect (n, K), and the efficiency gap (n, K) or None.
 
-        With ``chosen`` of one output a sample, K is 1.
+        With ``chosen`` of one output a sample, K is 1; ``bases`` (n, K) are of all outputs.
         """
         values, neutral = self._explain_table(samples)
         if chosen is not None:
@@ -466,7 +478,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             neutral = None if neutral is None else neutral[rows, chosen][:, None]
         return values, neutral, None
 
-    def _meaning(self) -> dict[str, bool]:
+    def _meaning(self) -> dict[str, Any]:
         """What an explanation has to know of its values, where it is not the usual."""
         return {}
 
@@ -510,7 +522,9 @@ def _model_of(y: Any, model: Any) -> Any:
         raise TypeError(
             "fit needs the fitted model to explain: fit(X, model), or fit(X, model=model)."
         )
-    if isinstance(y, list | tuple) or hasattr(y, "__array__"):
+    # a pair of a torch module and its tokenizer or image processor is a model
+    pair = isinstance(y, list | tuple) and parts_of(y).module is not None
+    if not pair and (isinstance(y, list | tuple) or hasattr(y, "__array__")):
         raise TypeError(
             f"fit needs the fitted model to explain as its second argument, not labels; got a "
             f"{type(y).__name__}. Call fit(X, model), or fit(X, y, model=model)."
@@ -519,17 +533,27 @@ def _model_of(y: Any, model: Any) -> Any:
 
 
 def joined(parts: Any) -> Any:
-    """Arrays of consecutive samples below each other; None if all are None.
-
-    Texts have as many players as the longest of their part: narrower parts are filled up.
-    """
+    """Arrays of consecutive samples below each other; None if all are None."""
     arrays = list(parts)
     if arrays[0] is None or len(arrays) == 1:
         return arrays[0]
-    if arrays[0].ndim == 3 and len({array.shape[1] for array in arrays}) > 1:
-        most = max(array.shape[1] for array in arrays)
-        arrays = [np.pad(a, ((0, 0), (0, most - a.shape[1]), (0, 0))) for a in arrays]
     return np.concatenate(arrays)
+
+
+def widened(parts: list[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+    """Values (n, N, K) of consecutive samples below each other, from parts with their neutral ones.
+
+    Texts have as many players as the longest of their part: in narrower parts, the players that
+    are not there get what stands for no effect.
+    """
+    most = max(values.shape[1] for values, _ in parts)
+    arrays = []
+    for values, neutral in parts:
+        missing = np.zeros((len(values), most - values.shape[1], values.shape[2]))
+        if neutral is not None:
+            missing += neutral[:, None]
+        arrays.append(np.concatenate([values, missing], axis=1) if missing.size else values)
+    return joined(arrays)
 
 
 def _listed(classes: np.ndarray | None) -> list[Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -91,7 +92,7 @@ class ConceptSetExplainer(LearnedExplainer):
     ----------
     best_score_ : float
         1 less the objective (Eq. 15) of held-out samples: near 1, few concepts keep nearly all
-        of the prediction.
+        of the prediction. Below what keeping nothing would score, ``fit`` warns.
     base_values_, output_names_, classes_, masker_, history_, n_model_queries_, n_iter_, stopped_by_
         As in ``FEXExplainer``.
 
@@ -266,6 +267,9 @@ class ConceptSetExplainer(LearnedExplainer):
         full = outputs[rows, target] if self._spread is None else torch.ones(len(samples))
         generator = torch.Generator().manual_seed(seed + 1)
         null = inputs["null"]
+        nothing = ask(samples, rows.numpy(), np.zeros((len(samples), 1, null.shape[1]), dtype=bool))
+        lost = prediction_drop(full, nothing.cpu().float()[rows, :, target])
+        self._nothing_score = float(1.0 - lost.mean())
         throws = torch.rand((len(samples), _VALIDATION_SETS, null.shape[1]), generator=generator)
 
         def validate(module: nn.Module) -> float:
@@ -285,14 +289,23 @@ class ConceptSetExplainer(LearnedExplainer):
 
         return validate
 
+    def _what_is_poor(self, score: float) -> str | None:
+        if score >= self._nothing_score:
+            return None
+        return (
+            f"the model on held-out samples: {self._score_name} are {score:.2f} (best_score_), and "
+            f"{self._nothing_score:.2f} where nothing is kept. Lower size_weight where players are "
+            "few, raise n_queries or max_steps, or give more samples."
+        )
+
     def _build_network(self) -> nn.Module:
         n_out = len(self.output_names_)
         return ConceptPolicy(self._body(n_out, 0), n_out, self.masker_.n_players)
 
     # -- explaining ------------------------------------------------------------------------
-    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, None]:
         chance = torch.sigmoid(self._network(x, null).double()).masked_fill(null[:, None], 0.0)
-        return chance, chance.new_zeros(chance.shape[:2])
+        return chance, None
 
     def _meaning(self) -> dict[str, bool]:
         return {"additive": False}

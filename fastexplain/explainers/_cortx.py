@@ -78,6 +78,10 @@ class CoRTXExplainer(LabelLearner):
         Number of rows that are labelled, in place of ``label_fraction``.
     n_copies : int, optional
         Masked copies of each enumerated row to train on; see ``SupervisedExplainer``.
+    label_cache : path-like, optional
+        Folder that labels are kept in, by content: rows, baseline, source, seed and the model's
+        answers. Another fit that needs the same ones takes them from there; files hold arrays
+        only. The default keeps none.
     masker : TabularMasker, optional
         What removing a feature means; default ``TabularMasker(baseline, groups)``.
     baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
@@ -183,6 +187,7 @@ class CoRTXExplainer(LabelLearner):
         label_fraction: float | None = None,
         n_labels: int | None = None,
         n_copies: int | None = None,
+        label_cache: Any = None,
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
@@ -223,6 +228,7 @@ class CoRTXExplainer(LabelLearner):
         self.label_fraction = label_fraction
         self.n_labels = n_labels
         self.n_copies = n_copies
+        self.label_cache = label_cache
         self.masker = masker
         self.baseline = baseline
         self.groups = groups

@@ -278,8 +278,9 @@ class FEXExplainer(LearnedExplainer):
             experience, module = self._policy_gradient(rows, seed)
             loss = PolicyGradient(self._coefficients(), self.kind_ == "classification")
         for part in module.modules():
-            if hasattr(part, "reset"):
-                part.reset(torch_rng)
+            reset: Any = getattr(part, "reset", None)
+            if reset is not None:
+                reset(torch_rng)
         settings = self._settings(self.max_steps, seed, started)
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)

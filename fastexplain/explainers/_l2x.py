@@ -175,6 +175,11 @@ class L2XExplainer(LearnedExplainer):
     # -- fitting ---------------------------------------------------------------------------
     def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
         table = self._begin_fit(X, y, model)
+        if self._schema is None:
+            raise ValueError(
+                f"L2XExplainer is for tables, and these are {table.kind}: its predictor reads "
+                "columns. ConceptSetExplainer finds what keeps a prediction of images and texts."
+            )
         seed = self._seed()
         n_players = self.masker_.n_players
         if self.n_selected is not None and self.n_selected > n_players:

@@ -26,6 +26,8 @@ from fastexplain.labels import (
     KernelShapley,
     LabelSource,
     PermutationShapley,
+    cached_arrays,
+    labels_key,
     masked_copies,
 )
 from fastexplain.labels._copies import MAX_COPIED
@@ -49,6 +51,8 @@ _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": Permu
 # times that coalitions without labels are seen at most: what is particular to a draw of few is
 # learned by heart in more, and harms what the labels teach
 _PASSES = 20
+# what is kept of labelled rows where label_cache= names a folder
+_LABEL_FIELDS = ("x", "null", "labels", "variance", "total", "used")
 #: stands for a label's unknown error, so that tensors hold no NaN
 _UNKNOWN = -1.0
 
@@ -63,6 +67,7 @@ class LabelLearner(ShapleyLearner):
     label_fraction: float | None
     n_labels: int | None
     n_copies: int | None
+    label_cache: Any
 
     def fit(self, X: Any, y: Any = None, *, model: Any = None, labels: Any = None) -> Self:
         """Learn to explain a fitted model.
@@ -185,12 +190,19 @@ class LabelLearner(ShapleyLearner):
         outputs: torch.Tensor | None,
         chosen: np.ndarray | None,
         encoded: dict[str, torch.Tensor] | None,
+        bases: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         if self.task == "attribution":
-            return super()._attribute(samples, outputs, chosen, encoded)
+            return super()._attribute(samples, outputs, chosen, encoded, bases)
         device = next(self._network.parameters()).device
         inputs = self._encode(samples) if encoded is None else encoded
         null = inputs["null"].to(device)
+        if null.shape[1] > self.masker_.n_players:
+            raise ValueError(
+                f"A text has {null.shape[1]} features, and task='ranking' has learned places for "
+                f"{self.masker_.n_players}, as many as the longest text of fit has. Shorten it, or "
+                "fit on texts as long."
+            )
         ranks = decode_ranking(self._network(inputs["x"].to(device), null), null)
         return picked(ranks, chosen).transpose(1, 2).cpu().double().numpy(), None, None
 
@@ -300,8 +312,17 @@ class LabelLearner(ShapleyLearner):
             copies = 0
 
         def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
-            rng = np.random.default_rng([seed, 4, chunk])
-            return self._label_chunk(part, source, copies, rng)
+            if self.label_cache is None:
+                return self._label_chunk(part, source, copies, [seed, 4, chunk])
+            null, reader = self._nulls(part), self._reader.state()[0]
+            key = labels_key(source, self._masked, part, null, seed, chunk, copies, reader)
+
+            def arrays() -> dict[str, np.ndarray]:
+                made = self._label_chunk(part, source, copies, [seed, 4, chunk])
+                return {name: tensor.numpy() for name, tensor in made.items()}
+
+            found = cached_arrays(self.label_cache, key, _LABEL_FIELDS, arrays)
+            return {name: torch.from_numpy(array) for name, array in found.items()}
 
         pool = self._collect(rows, make, started, checkpoint)
         used = pool.pop("used")
@@ -323,9 +344,10 @@ class LabelLearner(ShapleyLearner):
         return KernelShapley(size)
 
     def _label_chunk(
-        self, part: Any, source: LabelSource, copies: int, rng: np.random.Generator
+        self, part: Any, source: LabelSource, copies: int, draws: list[int]
     ) -> dict[str, torch.Tensor]:
         """Labels of rows and of ``copies`` masked copies of each, as (n, 1 + copies, ...)."""
+        rng = np.random.default_rng(draws)
         inputs = self._encode(part)
         null = inputs["null"].numpy()
         n, n_players = null.shape

@@ -31,6 +31,7 @@ __all__ = ["POOL_BYTES", "LearnedExplainer", "is_number"]
 POOL_BYTES = 2**30
 _FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
+_DEAF_SAMPLES = 64
 _VALIDATION_MASKS = 1024
 
 
@@ -39,9 +40,10 @@ class LearnedExplainer(SavedState):
 
     #: what ``best_score_`` is
     _score_name = "rank correlation"
-    batch_size: int
-    max_steps: int
-    learning_rate: float
+    # None stands for what fits the kind of data, until fitting begins
+    batch_size: Any
+    max_steps: Any
+    learning_rate: Any
     weight_decay: float
     patience: int
     validation_fraction: float
@@ -50,9 +52,9 @@ class LearnedExplainer(SavedState):
     precision: str
     verbose: int
     checkpoint: Any
-    n_queries: int
-    hidden_dim: int
-    n_blocks: int
+    n_queries: Any
+    hidden_dim: Any
+    n_blocks: Any
     #: layers from the network's last block to its output
     n_head_layers: int = 1
     #: what reads the samples, of images and texts
@@ -117,7 +119,24 @@ class LearnedExplainer(SavedState):
             # this is the copy that is fitted: the user's own parameters stay as they are
             if getattr(self, name) is None:
                 setattr(self, name, value)
+        self._warn_if_deaf(samples)
         return samples
+
+    def _warn_if_deaf(self, samples: Any) -> None:
+        """Say so where the model answers the same with all features and without any."""
+        few = samples.take(slice(0, _DEAF_SAMPLES))
+        full = self._masked.outputs(few).cpu().double().numpy()
+        moved = np.abs(full - self._own_bases(few)).max()
+        # a network's own rounding differs from batch to batch
+        if moved <= 1e-6 * np.abs(full).max():
+            warnings.warn(
+                "Removing all features changes no output of the model for any of the first "
+                f"{len(few)} samples: either the model ignores its input, or what stands for "
+                f"removed features ({self._removes()}) equals them. Explanations will tell "
+                "nothing. Check the model's weights and how it prepares its input, or choose "
+                "another baseline=, or fill= of the masker.",
+                stacklevel=7,
+            )
 
     def _validate_parameters(self) -> None:
         raise NotImplementedError
@@ -177,7 +196,7 @@ class LearnedExplainer(SavedState):
     @property
     def _encoder(self) -> TabularEncoder:
         """How columns become numbers; of tables alone."""
-        return self._reader.encoder
+        return self._reader.encoder  # type: ignore[attr-defined]
 
     def _encode(self, samples: Any) -> dict[str, Any]:
         return self._reader.encode(samples, self._masked)
@@ -206,6 +225,9 @@ class LearnedExplainer(SavedState):
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
         numbers = n_players * (n_out + 2) + self._reader.numbers()
+        if not enumerates:
+            # coalitions are kept with their answers, a bit a player
+            numbers += n_masks * (n_players // 4 + n_out)
         wanted = min(wanted, max(1, POOL_BYTES // (4 * numbers)))
         if wanted > len(rows):
             drawn = self._reader.mix(rows, wanted - len(rows), rng)
@@ -251,9 +273,10 @@ class LearnedExplainer(SavedState):
     def _validator(self, table: Table, seed: int) -> Any:
         """Mean rank correlation with E_p[m] on held-out rows, over all outputs."""
         rng = np.random.default_rng([seed, 2])
+        size, table = self._affordable(table, _VALIDATION_MASKS)
         inputs = self._encode(table)
         # not told which values seem inert: where that is wrong, the score shall show it
-        truth = attribution_targets(self._masked, table, _VALIDATION_MASKS, rng, self._spread)
+        truth = attribution_targets(self._masked, table, size, rng, self._spread)
         reference = truth.mean.flatten(0, 1).numpy()
 
         def validate(module: nn.Module) -> float:
@@ -264,6 +287,15 @@ class LearnedExplainer(SavedState):
             return float(rank_correlation(found, reference).mean())
 
         return validate
+
+    def _affordable(self, table: Any, size: int) -> tuple[int, Any]:
+        """Coalitions a row, and rows, of a tenth of the budget at most."""
+        null = self._nulls(table)
+        room = 0.1 * self.n_queries / self.masker_.n_background_
+        while size > 64 and masks_needed(null, size).sum() > room:
+            size //= 2
+        n = int(max(16, room / masks_needed(null, size).mean()))
+        return size, table.take(slice(0, n))
 
     def _most_held(self) -> int:
         """Encoded samples that fit into the memory that may be taken."""
@@ -312,10 +344,12 @@ class LearnedExplainer(SavedState):
             return None
         if not isinstance(self.random_state, int | np.integer):
             raise ValueError("checkpoint= needs random_state to be an int, to resume the same run.")
-        skip = ("checkpoint", "verbose", "max_time", "n_jobs", "model_batch_size", "device")
+        # what changes nothing but speed, and where results go
+        skip = {"checkpoint", "label_cache", "verbose", "max_time", "device"}
+        skip |= {"n_jobs", "model_batch_size"}
         masker = ("masker", "baseline", "groups", "removal")
         given = self.get_params(deep=False).items()
-        parts = {k: repr(v) for k, v in given if k not in (*skip, *masker)}
+        parts = {k: repr(v) for k, v in given if k not in skip.union(masker)}
         content = (
             parts,
             table.fingerprint(),
@@ -347,17 +381,18 @@ class LearnedExplainer(SavedState):
         self.best_score_ = fitted.best_score
         self.stopped_by_ = fitted.stopped_by
         self.n_model_queries_ = self._masked.n_queries
-        if (
-            self.masker_.n_players > 1
-            and fitted.best_score < 0.5
-            and fitted.stopped_by != "interrupt"
-        ):
-            warnings.warn(
-                f"The explainer agrees poorly with held-out attributions ({self._score_name} "
-                f"{fitted.best_score:.2f}, see best_score_). Raise n_queries or max_steps, or "
-                "give more rows.",
-                stacklevel=3,
-            )
+        poor = self._what_is_poor(fitted.best_score)
+        if poor is not None and self.masker_.n_players > 1 and fitted.stopped_by != "interrupt":
+            warnings.warn(f"The explainer agrees poorly with {poor}", stacklevel=6)
+
+    def _what_is_poor(self, score: float) -> str | None:
+        """What to warn of where the held-out score is low, and what may help."""
+        if score >= 0.5:
+            return None
+        return (
+            f"held-out attributions ({self._score_name} {score:.2f}, see best_score_). Raise "
+            "n_queries or max_steps, or give more rows."
+        )
 
     # -- explaining ------------------------------------------------------------------------
     def _chunks(self, samples: Any) -> list[slice]:
@@ -381,17 +416,22 @@ class LearnedExplainer(SavedState):
         outputs: torch.Tensor | None,
         chosen: np.ndarray | None,
         encoded: dict[str, torch.Tensor] | None,
+        bases: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         device = next(self._network.parameters()).device
         inputs = self._encode(samples) if encoded is None else encoded
         inputs.pop("outputs", None)
         null = inputs["null"].to(device)
         values, common = self._read_out(inputs["x"].to(device), null)
-        values, common = picked(values, chosen), picked(common, chosen)
-        return values.transpose(1, 2).double().cpu().numpy(), common.double().cpu().numpy(), None
+        found = picked(values, chosen).transpose(1, 2).double().cpu().numpy()
+        if common is None:
+            return found, None, None
+        return found, picked(common, chosen).double().cpu().numpy(), None
 
-    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Values (B, K, N), and those without effect (B, K), of encoded samples."""
+    def _read_out(
+        self, x: torch.Tensor, null: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Values (B, K, N), and those without effect (B, K) or None for 0, of encoded samples."""
         deviation, level = self._network.deviations(x, null)
         logits = (deviation + level[:, :, None]).double()
         common = torch.sigmoid(level.double())

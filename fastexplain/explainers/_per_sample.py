@@ -40,6 +40,9 @@ class _PerSampleExplainer(BaseExplainer):
         self._begin_fit(X, y, model)
         return self
 
+    def _bases(self, samples: Any) -> np.ndarray:
+        return self._own_bases(samples)
+
     def _validate_parameters(self) -> None:
         """Say which parameter is wrong before the model is asked anything."""
         raise NotImplementedError
@@ -214,9 +217,20 @@ class RISEExplainer(_PerSampleExplainer):
         self
         """
         super().fit(X, y, model=model)
-        rng = np.random.default_rng(self._seed())
+        seed = self._seed()
+        rng = np.random.default_rng(seed)
         self._masks = rng.random((int(self.n_masks), self.masker_.n_players)) < self.keep
+        self._more_masks = [seed, 1]
         return self
+
+    def _wide_masks(self, n_players: int) -> np.ndarray:
+        """The masks, with more players for texts that are longer than those of ``fit``."""
+        missing = n_players - self._masks.shape[1]
+        if missing <= 0:
+            return self._masks
+        # drawn player by player: a player's draws do not depend on how many follow
+        drawn = np.random.default_rng(self._more_masks).random((missing, len(self._masks)))
+        return np.concatenate([self._masks, drawn.T < self.keep], axis=1)
 
     def _validate_parameters(self) -> None:
         if not isinstance(self.keep, float | np.floating) or not 0.0 < self.keep < 1.0:
@@ -227,12 +241,14 @@ class RISEExplainer(_PerSampleExplainer):
 
     def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
         masked, n_masks = self._need_model(), len(self._masks)
-        weights = torch.from_numpy(self._masks.astype(np.float64))
+        null = masked.masker.null_players(table)
+        masks = self._wide_masks(null.shape[1])
+        weights = torch.from_numpy(masks.astype(np.float64))
         step = max(1, masked.chunk_rows(table.n_columns) // n_masks)
         parts = []
         for start in range(0, len(table), step):
             part = table.take(slice(start, start + step))
-            answers = masked.values(part, self._masks).cpu().double()
+            answers = masked.values(part, masks).cpu().double()
             if self._spread is not None:
                 full = masked.outputs(part).cpu().double()
                 answers = prediction_scores(answers, full, self._spread.double())
@@ -242,6 +258,9 @@ class RISEExplainer(_PerSampleExplainer):
             share = torch.where(total > 0, answers / total.clamp(min=1e-300), equal)
             parts.append(torch.einsum("tn,btk->bnk", weights, share))
         values = torch.cat(parts).numpy()
+        if not isinstance(table, Table):
+            # players that a text or image lacks must not get a sample's noise
+            values = np.where(null[:, :, None], self.keep, values)
         # a feature without effect is kept by as large a share as the masks keep it
         return values, np.full((len(table), values.shape[2]), self.keep)
 

@@ -127,7 +127,7 @@ class SavedState(BaseExplainer):
             setattr(self, name, value)
         self._fingerprint = weights.pop("fingerprint")
         self._spread = weights.pop("spread", None)
-        self._model = self._masked = None
+        self._model, self._masked = None, None  # type: ignore[assignment]
         network = self._build_network()
         own = {k.removeprefix("network."): v for k, v in weights.items()}
         try:
@@ -157,8 +157,8 @@ class SavedState(BaseExplainer):
         if state["feature_names_in"]:
             self.feature_names_in_ = np.asarray(state["feature_names_in"], dtype=object)
         template = self.masker_.background_.take(slice(0, 1))
-        parts = (state[name] for name in ("kind", "names", "dtypes", "quantity"))
-        return Schema(*parts, template)
+        names = state["names"]
+        return Schema(state["kind"], names, state["dtypes"], state["quantity"], template)
 
     def _measured(self) -> dict[str, float]:
         """Fitted attributes of a subclass's own."""

@@ -10,7 +10,6 @@ from torch import nn
 
 from fastexplain.attribution import kernel_coalitions
 from fastexplain.attribution._groups import active_groups, active_positions
-from fastexplain.attribution._targets import masks_needed
 from fastexplain.explainers._learned import LearnedExplainer, picked
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
@@ -68,6 +67,7 @@ class ShapleyLearner(LearnedExplainer):
         outputs: torch.Tensor | None,
         chosen: np.ndarray | None,
         encoded: dict[str, torch.Tensor] | None,
+        bases: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         device = next(self._network.parameters()).device
         inputs = self._encode(samples) if encoded is None else encoded
@@ -75,17 +75,16 @@ class ShapleyLearner(LearnedExplainer):
         values = self._network(inputs["x"].to(device), null.to(device)).cpu().double()
         gap = None
         if outputs is not None:
-            total = outputs.cpu().double() - torch.tensor(self._bases(samples))
+            total = outputs.cpu().double() - torch.tensor(bases)
             spread, missing = spread_gap(values, total, null)
             gap = picked(missing, chosen).numpy()
             values = spread if self._adds_up() else values
         return picked(values, chosen).transpose(1, 2).numpy(), None, gap
 
     def _bases(self, samples: Any) -> np.ndarray:
-        if self.masker_.fixed_empty_ or getattr(self, "_masked", None) is None:
+        if getattr(self, "_masked", None) is None:
             return super()._bases(samples)
-        # what is left of an image or text without its players is its own
-        return self._masked.empty_values(samples).cpu().double().numpy()
+        return self._own_bases(samples)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Agreement with Shapley values by enumeration or sampling.
@@ -125,20 +124,10 @@ class ShapleyLearner(LearnedExplainer):
     def _validator(self, table: Any, seed: int) -> Any:
         """Share of the held-out labels' squares that is explained, over all outputs."""
         rng = np.random.default_rng([seed, 2])
-        size, table = self._affordable(table)
+        size, table = self._affordable(table, _VALIDATION_QUERIES)
         found = KernelShapley(size).labels(self._masked, table, rng)
         labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
         return self._validate_on(self._encode(table), labels, self._totals(found.full, table))
-
-    def _affordable(self, table: Any) -> tuple[int, Any]:
-        """Coalitions a row, and rows, of a tenth of the budget at most."""
-        null = self._nulls(table)
-        room = 0.1 * self.n_queries / self.masker_.n_background_
-        size = _VALIDATION_QUERIES
-        while size > 64 and masks_needed(null, size).sum() > room:
-            size //= 2
-        n = int(max(16, room / masks_needed(null, size).mean()))
-        return size, table.take(slice(0, n))
 
     def _validate_on(
         self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, total: torch.Tensor

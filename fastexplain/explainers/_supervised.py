@@ -38,6 +38,10 @@ class SupervisedExplainer(LabelLearner):
         Masked copies of each enumerated row to train on as well. The answers that label a row
         label its copies exactly, at no further cost. Default: so many that training sees about
         200,000 rows, 60 of a row at most.
+    label_cache : path-like, optional
+        Folder that labels are kept in, by content: rows, baseline, source, seed and the model's
+        answers. Another fit that needs the same ones takes them from there; files hold arrays
+        only. The default keeps none.
     masker : TabularMasker, optional
         What removing a feature means; default ``TabularMasker(baseline, groups)``.
     baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
@@ -134,6 +138,7 @@ class SupervisedExplainer(LabelLearner):
         label_fraction: float | None = None,
         n_labels: int | None = None,
         n_copies: int | None = None,
+        label_cache: Any = None,
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
@@ -164,6 +169,7 @@ class SupervisedExplainer(LabelLearner):
         self.label_fraction = label_fraction
         self.n_labels = n_labels
         self.n_copies = n_copies
+        self.label_cache = label_cache
         self.masker = masker
         self.baseline = baseline
         self.groups = groups

@@ -1,6 +1,6 @@
 """Where Shapley labels come from: exact enumeration, kernel and permutation sampling."""
 
-from fastexplain.labels._cache import cached_labels
+from fastexplain.labels._cache import cached_arrays, cached_labels, labels_key
 from fastexplain.labels._copies import MaskedCopies, masked_copies
 from fastexplain.labels._sources import (
     ExactShapley,
@@ -17,6 +17,8 @@ __all__ = [
     "MaskedCopies",
     "PermutationShapley",
     "ShapleyLabels",
+    "cached_arrays",
     "cached_labels",
+    "labels_key",
     "masked_copies",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,7 +17,7 @@ from fastexplain.labels._sources import LabelSource, ShapleyLabels
 from fastexplain.masked_model import MaskedModel
 from fastexplain.tables import Table
 
-__all__ = ["cached_labels"]
+__all__ = ["cached_arrays", "cached_labels", "labels_key"]
 
 # rows of one file: what an interrupt may lose
 _CHUNK = 512
@@ -60,48 +61,76 @@ def cached_labels(
         rows = slice(start, start + _CHUNK)
         part = table.take(rows)
         part_null = None if null is None else null[rows]
-        path = None
-        if folder is not None:
-            path = Path(folder) / f"{_key(source, masked, part, part_null, seed, number)}.npz"
-        found = _read(path)
-        if found is None:
+
+        def make(
+            part: Table = part, null: np.ndarray | None = part_null, number: int = number
+        ) -> dict[str, np.ndarray]:
             rng = np.random.default_rng([seed, 6, number])
-            found = source.labels(masked, part, rng, part_null)
-            _write(path, found)
-        parts.append(found)
+            found = source.labels(masked, part, rng, null)
+            return {field: getattr(found, field) for field in _FIELDS}
+
+        key = "" if folder is None else labels_key(source, masked, part, part_null, seed, number)
+        parts.append(ShapleyLabels(**cached_arrays(folder, key, _FIELDS, make)))
         if progress is not None:
             progress.update(len(part))
     joined = (np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS)
     return ShapleyLabels(*joined)
 
 
-def _key(
+def cached_arrays(
+    folder: Any, key: str, names: Sequence[str], make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Take arrays from a folder, or make them and keep them there.
+
+    Parameters
+    ----------
+    folder : path-like or None
+        None keeps nothing.
+    key : str
+        Identifies the content that the arrays follow from.
+    names : sequence of str
+        The arrays that must be there; a damaged file is made anew.
+    make : callable
+    """
+    path = None if folder is None else Path(folder) / f"{key}.npz"
+    found = _read(path, names)
+    if found is None:
+        found = make()
+        _write(path, found)
+    return found
+
+
+def labels_key(
     source: LabelSource,
     masked: MaskedModel,
-    part: Table,
+    part: Any,
     null: np.ndarray | None,
     seed: int,
     number: int,
+    *more: Any,
 ) -> str:
-    background = masked.masker.background_.fingerprint()
+    """Digest of all that labels of some samples follow from."""
+    masker = masked.masker
+    removal: Any = masker.removal
+    if isinstance(part, Table):
+        removal = masker.background_.fingerprint(), masker.player_of_column_.tolist()
     parameters = (_VERSION, type(source).__name__, sorted(source.get_params().items()))
-    player = masked.masker.player_of_column_.tolist()
     model = masked.signature(part)
-    content = (parameters, part.fingerprint(), background, player, null, model, seed, number)
+    content = (parameters, part.fingerprint(), removal, null, model, seed, number, *more)
     return str(joblib.hash(content))
 
 
-def _read(path: Path | None) -> ShapleyLabels | None:
+def _read(path: Path | None, names: Sequence[str]) -> dict[str, np.ndarray] | None:
     if path is None or not path.exists():
         return None
     try:
         with np.load(path, allow_pickle=False) as held:
-            return ShapleyLabels(*(held[name] for name in _FIELDS))
+            return {name: held[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None  # damaged: made anew
 
 
-def _write(path: Path | None, labels: ShapleyLabels) -> None:
+def _write(path: Path | None, arrays: dict[str, np.ndarray]) -> None:
     if path is None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,7 +138,7 @@ def _write(path: Path | None, labels: ShapleyLabels) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{field: getattr(labels, field) for field in _FIELDS})
+            np.savez(file, **arrays)  # type: ignore[arg-type]
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -15,7 +15,7 @@ from fastexplain.persistence import decode_value, encode_value
 
 __all__ = ["masker_from_state", "masker_state"]
 
-_KINDS = {"image": ImageMasker, "text": TextMasker}
+_KINDS: dict[str, Any] = {"image": ImageMasker, "text": TextMasker}
 
 
 def masker_state(masker: Any) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

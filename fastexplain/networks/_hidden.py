@@ -19,7 +19,7 @@ class HiddenTrunk(nn.Module):
         Numbers of a player's hidden state.
     width, n_blocks : int
         Features, and transformer blocks; with 0 blocks every player is read by itself, as in
-        Eqs. 19 and 20 of the concept paper.
+        Eqs. 19 and 20 of the concept paper, but for the sample's own state and a hidden layer.
     """
 
     def __init__(self, size: int, width: int, n_blocks: int) -> None:
@@ -29,6 +29,8 @@ class HiddenTrunk(nn.Module):
         self.whole = nn.Linear(size, width)
         self.blocks = nn.ModuleList([TransformerBlock(width) for _ in range(n_blocks)])
         self.flag = nn.Embedding(2, width)
+        inner, outer = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.mlp = nn.Sequential(nn.LayerNorm(width), inner, nn.GELU(), outer)
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states to features (B, N, d) and (B, d).
@@ -41,6 +43,7 @@ class HiddenTrunk(nn.Module):
         players, sample = self.enter(states[:, 1:]), self.whole(states[:, :1])
         h = players + sample + self.flag(null.long())
         h = torch.cat([sample, h], dim=1)
+        h = h + self.mlp(h)
         for block in self.blocks:
             h = block(h, present)
         return h[:, 1:], h[:, 0]

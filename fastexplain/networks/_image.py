@@ -60,8 +60,8 @@ class ImageTrunk(nn.Module):
         self.stride, self.n_players = stride, n_players
         self.cells = tuple(-(-side // stride) for side in size)
         self.own_labels = labels is None
-        self.register_buffer("center", center.reshape(-1, 1, 1).float())
-        self.register_buffer("spread", spread.reshape(-1, 1, 1).float())
+        self.register_buffer("center", center.reshape(-1, 1, 1).float().clone())
+        self.register_buffer("spread", spread.reshape(-1, 1, 1).float().clone())
         shares = torch.zeros(0) if labels is None else self._shares(labels[None])[0]
         # they follow from the masker
         self.register_buffer("shares", shares, persistent=False)
@@ -98,7 +98,8 @@ class ImageTrunk(nn.Module):
 def _stem(channels: int, width: int, stride: int) -> nn.Sequential:
     """Strided convolutions from pixels to cells."""
     n = max(0, stride.bit_length() - 1)
-    sizes = [max(16, width >> (n - 1 - i)) for i in range(n - 1)] + [width]
+    # normed in four groups
+    sizes = [max(16, (width >> (n - 1 - i)) // 4 * 4) for i in range(n - 1)] + [width]
     layers: list[nn.Module] = []
     inside = channels
     for i, outside in enumerate(sizes):
@@ -114,7 +115,7 @@ def _fits(cells: tuple[int, ...], level: int) -> bool:
 
 
 def _level(width: int, level: int) -> int:
-    return width if level == 0 else int(width * 1.5) // 8 * 8
+    return width if level == 0 else max(8, int(width * 1.5) // 8 * 8)
 
 
 class _Residual(nn.Module):

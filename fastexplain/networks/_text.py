@@ -44,6 +44,8 @@ class TextTrunk(nn.Module):
         """Tokens and their players (B, L, 2) and flags (B, N) to (B, N, d) and (B, d)."""
         ids, player = x[:, :, 0], x[:, :, 1]
         present = player > -2
+        # attention among nothing is NaN: a text without tokens sees its padding
+        present = present | ~present.any(dim=1, keepdim=True)
         if self.own is not None:
             h = self.own(ids)
         else:

@@ -16,6 +16,10 @@ __all__ = ["class_weights", "hidden_states"]
 
 # hooks stand on the user's module for the time of a call: one call at a time has them
 _LOCK = threading.Lock()
+_TELLS_NOT = (
+    "The model does not tell its last hidden state, as those of Hugging Face without a decoder "
+    "do: name the layers to read, as in network=['layer3', 'layer4']."
+)
 
 
 def hidden_states(
@@ -30,7 +34,8 @@ def hidden_states(
     inputs : tensor, ndarray or TokenBatch of B samples
     layers : list of str or None
         Names of submodules, as ``named_modules`` has them. None: the last hidden state of a
-        model that tells its hidden states, as those of Hugging Face do.
+        model that tells its hidden states, as those of Hugging Face do: that of the body on
+        which its head sits.
 
     Returns
     -------
@@ -48,20 +53,36 @@ def hidden_states(
         raise ValueError(
             "Hidden states are those of a torch module; the model is none. Choose another network=."
         )
-    parts = []
+    parts: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
     batches = predictor.batches(inputs)
+    # one call in the order of the inputs, which need not be copied then
+    plain = len(batches) == 1 and np.array_equal(batches[0], np.arange(len(batches[0])))
     with _LOCK, ExitStack() as hooks:
         kept = hooks.enter_context(_listening(module, layers))
         for rows in batches:
-            outputs = predictor(inputs if len(batches) == 1 else inputs[rows])
-            found = [kept.pop(name) for name in list(kept)]
-            parts.append((outputs, [_state(state) for state in found]))
-    if len(parts) == 1 and np.array_equal(batches[0], np.arange(len(batches[0]))):
+            outputs: Any = predictor(inputs if plain else inputs[rows])
+            parts.append((outputs, _found(kept, layers)))
+            kept.clear()
+    if plain:
         return parts[0]
     back = torch.from_numpy(np.argsort(np.concatenate(batches)))
     outputs = torch.cat([part[0] for part in parts])
     states = [_joined([part[1][i] for part in parts]) for i in range(len(parts[0][1]))]
     return outputs[back.to(outputs.device)], [state[back.to(state.device)] for state in states]
+
+
+def _found(kept: dict[str, Any], layers: list[str] | None) -> list[torch.Tensor]:
+    """States that were kept, in the order in which the layers are named."""
+    names = ["last"] if layers is None else layers
+    silent = [name for name in names if name not in kept]
+    if silent and layers is None:
+        raise ValueError(_TELLS_NOT)
+    if silent:
+        raise ValueError(
+            f"The model's layer {silent[0]!r} was not called for these samples, or only its parts "
+            "were. Name another layer in network=."
+        )
+    return [_state(kept[name]) for name in names]
 
 
 @contextmanager
@@ -89,8 +110,11 @@ def _listening(module: torch.nn.Module, layers: list[str] | None) -> Iterator[di
             kept["last"] = _last(answer)
 
     try:
-        if layers is None:
-            _check_tells(module)
+        body = _body_of(module) if layers is None else None
+        if body is not None:
+            # no more than is needed: asked for its states, a model keeps those of all layers
+            handles.append(body.register_forward_hook(keep("last")))
+        elif layers is None:
             handles.append(module.register_forward_pre_hook(ask_for_states, with_kwargs=True))
             handles.append(module.register_forward_hook(keep_last))
         else:
@@ -109,12 +133,16 @@ def _listening(module: torch.nn.Module, layers: list[str] | None) -> Iterator[di
             handle.remove()
 
 
-def _check_tells(module: torch.nn.Module) -> None:
-    if not hasattr(getattr(module, "config", None), "output_hidden_states"):
-        raise ValueError(
-            "The model does not tell its hidden states, as those of Hugging Face do: name the "
-            "layers to read, as in network=['layer3', 'layer4']."
-        )
+def _body_of(module: torch.nn.Module) -> torch.nn.Module | None:
+    """The part of a Hugging Face model below its head, where it can be named.
+
+    A decoder's states are not those of the tokens that went in: its model is refused.
+    """
+    config = getattr(module, "config", None)
+    if not hasattr(config, "output_hidden_states") or getattr(config, "is_encoder_decoder", False):
+        raise ValueError(_TELLS_NOT)
+    body = getattr(module, getattr(module, "base_model_prefix", "") or "base_model", None)
+    return body if isinstance(body, torch.nn.Module) and body is not module else None
 
 
 def _last(answer: Any) -> torch.Tensor:

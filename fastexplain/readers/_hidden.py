@@ -20,6 +20,8 @@ __all__ = ["HiddenReader"]
 
 # numbers of hidden states that are held at once
 _CALL_NUMBERS = 2**24
+# largest number in half precision
+_HALF = 65504.0
 
 
 class HiddenReader:
@@ -71,6 +73,8 @@ class HiddenReader:
     ) -> Self:
         """Ask for the states of two samples, to see how large they are."""
         masker = masked.masker
+        some = samples.take(_longest_two(samples))
+        states = masked.hidden(some, layers)[1]
         classes = class_weights(masked.predictor) if by_class else None
         if by_class and classes is None:
             raise ValueError(
@@ -80,7 +84,6 @@ class HiddenReader:
         images = None
         if samples.kind == "images":
             images = ImageReader.fit(masker, samples, "unet", width, n_blocks)
-        states = masked.hidden(samples.take(slice(0, 2)), layers)[1]
         size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
         numbers = sum(math.prod(s.shape[1:]) for s in states)
         call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, 256))
@@ -103,18 +106,27 @@ class HiddenReader:
             kept = None if masks is None else masks[rows]
             answers, states = masked.hidden(some, self.layers, kept)
             # held by the thousand: half precision is enough to read from
-            parts.append(self._players(some, states, null.shape[1]).half().cpu())
+            found = self._players(some, states, null.shape[1], kept).clamp(-_HALF, _HALF)
+            parts.append(found.half().cpu())
             outputs.append(answers)
         if masks is not None:
             null = null | ~torch.from_numpy(masks)
         return {"x": torch.cat(parts), "null": null, "outputs": torch.cat(outputs)}
 
-    def _players(self, samples: Any, states: list[torch.Tensor], n_players: int) -> torch.Tensor:
+    def _players(
+        self,
+        samples: Any,
+        states: list[torch.Tensor],
+        n_players: int,
+        kept: np.ndarray | None,
+    ) -> torch.Tensor:
         """Mean state of each player's tokens or pixels, after that of the sample."""
-        read = self._of_texts if self.images is None else self._of_images
         found, present = [], torch.zeros(0)
         for state in states:
-            whole, cells, shares = read(samples, state, n_players)
+            if self.images is None:
+                whole, cells, shares = self._of_texts(samples, state, n_players, kept)
+            else:
+                whole, cells, shares = self._of_images(samples, state, n_players)
             players = torch.matmul(shares.to(cells.dtype), cells)
             found.append(torch.cat([whole[:, None], players], dim=1).float())
             present = shares.sum(dim=2) > 0
@@ -123,16 +135,28 @@ class HiddenReader:
         return torch.cat([*found, flags[:, :, None]], dim=2)
 
     def _of_texts(
-        self, samples: Any, state: torch.Tensor, n_players: int
+        self, samples: Any, state: torch.Tensor, n_players: int, kept: np.ndarray | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """State of the text (B, d), of its tokens (B, L, d), and shares (B, N, L)."""
-        player = self.masker.token_players(samples)[:, : state.shape[1]].to(state.device)
+        if state.ndim != 3:
+            raise ValueError(
+                f"A layer's states have shape {tuple(state.shape)}; of texts, wanted (B, L, d), "
+                "one for each token. Name another layer in network=."
+            )
+        player = self.masker.token_players(samples)
+        if kept is not None and self.masker.fill == "delete":
+            player = _moved_together(player, kept, self._left())
+        player = player[:, : state.shape[1]].to(state.device)
         shares = player_shares(player.clamp(min=-1)[:, :, None], n_players)
         special = player == -1
         # without special tokens, all of them stand for the text
         special = torch.where(special.any(dim=1, keepdim=True), special, player > -2)
         count = special.sum(dim=1, keepdim=True).clamp(min=1)
         return (state * special[:, :, None]).sum(dim=1) / count, state, shares
+
+    def _left(self) -> bool:
+        """Whether padding stands at the left."""
+        return getattr(self.masker.tokenizer, "padding_side", "right") == "left"
 
     def _of_images(
         self, samples: Any, state: torch.Tensor, n_players: int
@@ -173,9 +197,9 @@ class HiddenReader:
         """Half a number a state's number, of each player."""
         return (self.masker.n_players + 1) * (self.size + 1) // 2
 
-    def mix(self, samples: Any, n_samples: int, rng: np.random.Generator) -> None:
-        """Nothing is drawn."""
-        return None
+    def mix(self, samples: Any, n_samples: int, rng: np.random.Generator) -> Any:
+        """As readers of images and texts have it."""
+        return None if self.images is None else self.images.mix(samples, n_samples, rng)
 
     def fingerprint_samples(self) -> Any:
         """As readers of images and texts have them."""
@@ -194,7 +218,7 @@ class HiddenReader:
             "n_blocks": self.n_blocks,
             "images": None,
         }
-        tensors = {}
+        tensors: dict[str, torch.Tensor] = {}
         if self.images is not None:
             config["images"], tensors = self.images.state()
         if self.classes is not None:
@@ -209,10 +233,10 @@ class HiddenReader:
         images = None
         if config["images"] is not None:
             images = ImageReader.from_state(config["images"], tensors, masker)
-        names = ("layers", "size")
         return cls(
             masker,
-            *(config[name] for name in names),
+            config["layers"],
+            config["size"],
             tensors.get("classes"),
             images,
             config["call_samples"],
@@ -221,21 +245,46 @@ class HiddenReader:
         )
 
 
+def _longest_two(samples: Any) -> np.ndarray:
+    """Rows of the two texts with most tokens, or of the first two images."""
+    if samples.kind == "images" or samples.ids is None:
+        return np.arange(min(2, len(samples)))
+    lengths = np.array([len(own) for own in samples.ids])
+    return np.argsort(-lengths, kind="stable")[:2]
+
+
+def _moved_together(player: torch.Tensor, kept: np.ndarray, left: bool) -> torch.Tensor:
+    """Player of each token (B, L) once those of removed players were taken out."""
+    keep = torch.nn.functional.pad(torch.from_numpy(kept), (0, 1), value=True)
+    # the last column stands for tokens without a player
+    there = keep.gather(1, torch.where(player < 0, kept.shape[1], player)) & (player > -2)
+    order = torch.argsort((there if left else ~there).long(), dim=1, stable=True)
+    return torch.where(there, player, -2).gather(1, order)
+
+
 def _cells(
     state: torch.Tensor, size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
     """States of a grid of cells (B, P, d), those of the whole (B, S, d), and the grid.
 
     Tokens beyond the largest grid in the image's proportions, such as those of classes, come
-    first and stand for the whole.
+    first and stand for the whole. Where a square leaves fewer of them, and the image's
+    proportions more than one, the model has been given the image as a square.
     """
     if state.ndim == 4:
         cells = state.flatten(2).transpose(1, 2)
         return cells, cells.mean(dim=1, keepdim=True), (state.shape[2], state.shape[3])
-    length, ratio = state.shape[1], size[0] / size[1]
-    rows = max(1, int(math.sqrt(length * ratio) + 1e-9))
-    columns = max(1, int(rows / ratio + 1e-9))
+    length = state.shape[1]
+    grids = [_grid(length, size[0] / size[1]), _grid(length, 1.0)]
+    likely = [grid for grid in grids if length - math.prod(grid) <= 1]
+    rows, columns = likely[0] if likely else max(grids, key=math.prod)
     n_special = length - rows * columns
     cells = state[:, n_special:]
     special = state[:, :n_special] if n_special else cells
     return cells, special, (rows, columns)
+
+
+def _grid(length: int, ratio: float) -> tuple[int, int]:
+    """Rows and columns of the largest grid of so many cells at most, in these proportions."""
+    rows = min(length, max(1, int(math.sqrt(length * ratio) + 1e-9)))
+    return rows, min(length // rows, max(1, int(rows / ratio + 1e-9)))

@@ -17,7 +17,11 @@ __all__ = ["ImageReader"]
 
 # pixels that pass through the network at once in explain
 _CALL_PIXELS = 2**20
+# numbers that center and spread are found from
+_FIT_NUMBERS = 2**23
 _FINGERPRINT_IMAGES = 16
+# copies of an image to learn from, at most
+_MOST_COPIES = 8
 
 
 class ImageReader:
@@ -64,7 +68,8 @@ class ImageReader:
     def fit(cls, masker: Any, images: Images, kind: str, width: int, n_blocks: int) -> Self:
         """Learn the images' shape, and center and spread of each channel."""
         pixels = images.pixels()
-        some = pixels[:: max(1, len(pixels) // 1000)].astype(np.float64)
+        few = int(np.clip(_FIT_NUMBERS // max(math.prod(pixels.shape[1:]), 1), 16, 1000))
+        some = pixels[:: max(1, len(pixels) // few)].astype(np.float64)
         center = torch.from_numpy(some.mean(axis=(0, 1, 2))).float()
         spread = torch.from_numpy(some.std(axis=(0, 1, 2))).float()
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
@@ -85,11 +90,11 @@ class ImageReader:
         return {"x": self._with_labels(pixels, samples), "null": null}
 
     def _with_labels(self, pixels: np.ndarray, samples: Images) -> torch.Tensor:
-        if pixels.dtype.kind in "iu" and pixels.dtype != np.uint8 or pixels.dtype.kind == "b":
+        if pixels.dtype not in (np.uint8, np.float32):
             pixels = pixels.astype(np.float32)
-        if pixels.dtype == np.float64 or pixels.dtype == np.float16:
-            pixels = pixels.astype(np.float32)
-        x = torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, 3, 1)))
+        # torch takes no read-only arrays
+        first = np.require(np.moveaxis(pixels, 3, 1), requirements=["C", "W"])
+        x = torch.from_numpy(first)
         labels = self.masker.labels(samples)
         if labels.ndim == 2:
             return x
@@ -143,9 +148,29 @@ class ImageReader:
         count = math.prod(self.shape)
         return count // 4 if self.dtype == "uint8" and self._shared() else count
 
-    def mix(self, samples: Images, n_samples: int, rng: np.random.Generator) -> None:
-        """Mixtures of images are no images: none is drawn."""
-        return None
+    def mix(self, samples: Images, n_samples: int, rng: np.random.Generator) -> Images:
+        """The images and copies of them, mirrored and moved by up to an eighth of their size.
+
+        The model is asked for what it answers to the copies: they need not mean the same to it.
+        """
+        extra = min(n_samples, _MOST_COPIES * len(samples))
+        pixels = samples.pixels()
+        rows = rng.integers(len(samples), size=extra)
+        mirrored = rng.random(extra) < 0.5
+        reach = np.maximum(np.array(samples.size) // 8, 1)
+        moves = rng.integers(-reach, reach + 1, size=(extra, 2))
+        made = np.empty((len(samples) + extra, *pixels.shape[1:]), dtype=pixels.dtype)
+        order = rng.permutation(len(made))
+        made[order[: len(samples)]] = pixels
+        height, width = (np.arange(side) for side in samples.size)
+        for place, row, flip, (down, right) in zip(
+            order[len(samples) :], rows, mirrored, moves, strict=True
+        ):
+            across = np.clip(width + right, 0, len(width) - 1)
+            down_to = np.clip(height + down, 0, len(height) - 1)
+            image = pixels[row][down_to][:, across]
+            made[place] = image[:, ::-1] if flip else image
+        return self.masker.wrap(samples.in_order(made))
 
     def fingerprint_samples(self) -> Images:
         """Smooth noise with the spread of the training images."""

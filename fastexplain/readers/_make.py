@@ -63,6 +63,8 @@ def make_reader(
         )
     if isinstance(network, list | tuple) or network in ("hidden", "hidden_classes"):
         layers = None if isinstance(network, str) else [str(name) for name in network]
+        if layers == []:
+            raise ValueError("network=[] names no layer of the model; name one, or 'hidden'.")
         by_class = network == "hidden_classes"
         return HiddenReader.fit(masked, samples, layers, by_class, width, n_blocks)
     known = ("unet", "vit") if samples.kind == "images" else ("transformer",)

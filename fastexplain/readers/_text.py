@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -79,7 +80,8 @@ class TextReader:
         # the last column stands for tokens without a player
         player = torch.where(x[:, :, 1] < 0, masks.shape[1], x[:, :, 1])
         mask_id = getattr(self.masker.tokenizer, "mask_token_id", None)
-        x[:, :, 0] = torch.where(keep.gather(1, player), x[:, :, 0], mask_id or 1)
+        removed = 1 if mask_id is None else mask_id
+        x[:, :, 0] = torch.where(keep.gather(1, player), x[:, :, 0], removed)
         return {"x": x, "null": null | ~torch.from_numpy(masks)}
 
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
@@ -123,7 +125,15 @@ class TextReader:
 
 
 def common_texts(masker: Any) -> Texts:
-    """Texts to know a model by."""
+    """Texts to know a model by; of tokens, where the tokenizer drops all of English."""
     subjects = ["the film", "this book", "my order", "the new system"]
     verdicts = ["is very good", "was not bad at all", "is terrible and slow", "works as expected"]
-    return masker.wrap([f"{subject} {verdict}." for subject in subjects for verdict in verdicts])
+    sentences = [f"{subject} {verdict}." for subject in subjects for verdict in verdicts]
+    with warnings.catch_warnings():
+        # that they are cut to max_length is nobody's loss
+        warnings.simplefilter("ignore")
+        try:
+            return masker.wrap(sentences)
+        except ValueError:
+            tokens = sorted(masker.tokenizer.get_vocab())[:64]
+            return masker.wrap([" ".join(tokens[start:]) for start in range(0, len(tokens), 4)])

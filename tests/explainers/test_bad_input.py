@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from fastexplain import (
+    ConceptSetExplainer,
     CoRTXExplainer,
     ExactExplainer,
     FastSHAPExplainer,
@@ -23,7 +24,11 @@ from fastexplain import (
     SupervisedExplainer,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The explainer agrees poorly"),
+    # many models here say the same whatever they are asked
+    pytest.mark.filterwarnings("ignore:Removing all features"),
+]
 
 
 def probabilities(X: np.ndarray) -> np.ndarray:
@@ -44,11 +49,14 @@ KINDS = [
     SupervisedExplainer,
     CoRTXExplainer,
     L2XExplainer,
+    ConceptSetExplainer,
 ]
 SMALL: dict[str, Any] = {"n_queries": 4000, "hidden_dim": 8, "n_blocks": 1, "max_steps": 5}
 
 
-@pytest.fixture(params=["FEX", "PPO", "exact", "RISE", "FastSHAP", "supervised", "CoRTX", "L2X"])
+@pytest.fixture(
+    params=["FEX", "PPO", "exact", "RISE", "FastSHAP", "supervised", "CoRTX", "L2X", "concepts"]
+)
 def explainer(request: Any, quick: Any) -> Any:
     made = {
         "FEX": quick,
@@ -59,6 +67,7 @@ def explainer(request: Any, quick: Any) -> Any:
         "supervised": lambda: SupervisedExplainer(**SMALL, random_state=0),
         "CoRTX": lambda: CoRTXExplainer(**SMALL, contrastive_steps=2, random_state=0),
         "L2X": lambda: L2XExplainer(**SMALL, random_state=0),
+        "concepts": lambda: ConceptSetExplainer(**SMALL, n_sets=4, random_state=0),
     }
     return made[request.param]()
 

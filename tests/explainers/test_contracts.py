@@ -21,10 +21,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from fastexplain import ExactExplainer, Explanation, FEXExplainer, RISEExplainer, TabularMasker
+from fastexplain import (
+    ConceptSetExplainer,
+    ExactExplainer,
+    Explanation,
+    FEXExplainer,
+    RISEExplainer,
+    TabularMasker,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
 
+CONCEPTS: dict[str, Any] = {"n_queries": 8000, "n_sets": 4, "hidden_dim": 16, "n_blocks": 1}
+CONCEPTS |= {"max_steps": 40, "batch_size": 64, "random_state": 0}
 ALL_KINDS = [
     pytest.param(lambda quick: quick(), id="FEX"),
     pytest.param(lambda quick: quick(objective="reverse_kl"), id="FEX reverse_kl"),
@@ -32,6 +41,7 @@ ALL_KINDS = [
     pytest.param(lambda quick: ExactExplainer(), id="exact"),
     pytest.param(lambda quick: ExactExplainer("shapley"), id="Shapley"),
     pytest.param(lambda quick: RISEExplainer(50, random_state=0), id="RISE"),
+    pytest.param(lambda quick: ConceptSetExplainer(**CONCEPTS), id="concepts"),
 ]
 
 
@@ -40,7 +50,7 @@ def values_of(explainer: Any, X: Any, target: Any = "all") -> np.ndarray:
 
 
 # -- parameters ------------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", [FEXExplainer, ExactExplainer, RISEExplainer])
+@pytest.mark.parametrize("kind", [FEXExplainer, ExactExplainer, RISEExplainer, ConceptSetExplainer])
 def test_parameters_come_back_as_given(kind: Any) -> None:
     params = kind().get_params()
     assert kind(**params).get_params() == params

@@ -139,7 +139,7 @@ def test_codes_that_matter_between_those_tried_are_seen_on_real_rows(seed):
 
 
 def test_a_wrong_verdict_shows_in_the_score(monkeypatch):
-    import fastexplain.explainers._learned as learned
+    import fastexplain.readers._tabular as tabular
 
     X = np.random.default_rng(0).normal(size=(400, 4))
     model = DecisionTreeClassifier(max_depth=4, random_state=0).fit(X, X[:, 0] + X[:, 1] > 0)
@@ -148,7 +148,7 @@ def test_a_wrong_verdict_shows_in_the_score(monkeypatch):
     everything = InertValues(
         np.full(4, -np.inf), np.full(4, np.inf), np.ones(4, dtype=bool), [[]] * 4
     )
-    monkeypatch.setattr(learned, "find_inert_values", lambda *a, **k: everything)
+    monkeypatch.setattr(tabular, "find_inert_values", lambda *a, **k: everything)
     with pytest.warns(UserWarning, match="agrees poorly"):
         bad = FEXExplainer(**settings).fit(X, model)
     assert bad.best_score_ < 0.5 < good.best_score_

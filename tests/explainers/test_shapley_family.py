@@ -548,3 +548,31 @@ def test_precision_is_the_share_of_labels_that_is_not_noise():
     assert precision(pool, torch.tensor([2.0])) == pytest.approx((1 + 0.5 + 0.25 + 0.5) / 4)
     pool["null"][0, 1] = True
     assert precision(pool, torch.tensor([2.0])) == pytest.approx((1 + 0.25 + 0.5) / 3)
+
+
+@pytest.mark.parametrize("kind", LABELLED)
+@pytest.mark.parametrize("source", [ExactShapley(), KernelShapley(32)])
+def test_labels_are_kept_and_taken_again(kind, source, numbers, classifier, tmp_path):
+    X = numbers[0][:80]
+    settings = {"label_source": source, "n_labels": 60, "n_masks": 0}
+    if kind is SupervisedExplainer:
+        del settings["n_masks"]
+    plain = quick(kind, **settings).fit(X, classifier)
+    first = quick(kind, label_cache=tmp_path / "labels", **settings).fit(X, classifier)
+    files = sorted((tmp_path / "labels").iterdir())
+    again = quick(kind, label_cache=tmp_path / "labels", **settings).fit(X, classifier)
+    assert files and sorted((tmp_path / "labels").iterdir()) == files
+    values = [e.explain(X, target="all").values for e in (plain, first, again)]
+    np.testing.assert_array_equal(values[0], values[1])
+    np.testing.assert_array_equal(values[0], values[2])
+    # only what tells this model from another was asked again, and held-out rows
+    assert again.n_model_queries_ < first.n_model_queries_
+    # another model has labels of its own
+    other = LogisticRegression(C=0.01).fit(*numbers)
+    quick(kind, label_cache=tmp_path / "labels", **settings).fit(X, other)
+    assert len(list((tmp_path / "labels").iterdir())) > len(files)
+    # damaged files are made anew
+    for file in files:
+        file.write_bytes(b"nonsense")
+    mended = quick(kind, label_cache=tmp_path / "labels", **settings).fit(X, classifier)
+    np.testing.assert_array_equal(values[0], mended.explain(X, target="all").values)

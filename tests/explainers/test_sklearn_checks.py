@@ -13,6 +13,7 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastexplain import (
+    ConceptSetExplainer,
     CoRTXExplainer,
     ExactExplainer,
     FastSHAPExplainer,
@@ -54,6 +55,11 @@ class FastSHAPOnToy(FastSHAPExplainer):
         return super().fit(X, y if _is_model(y) else toy_model, model=model)
 
 
+class ConceptSetOnToy(ConceptSetExplainer):
+    def fit(self, X: Any, y: Any = None, *, model: Any = None) -> ConceptSetOnToy:
+        return super().fit(X, y if _is_model(y) else toy_model, model=model)
+
+
 class L2XOnToy(L2XExplainer):
     def fit(self, X: Any, y: Any = None, *, model: Any = None) -> L2XOnToy:
         return super().fit(X, y if _is_model(y) else toy_model, model=model)
@@ -81,6 +87,7 @@ SMALL: dict[str, Any] = {
 ESTIMATORS = [
     FEXOnToy(n_queries=2000, n_masks=16, hidden_dim=8, n_blocks=1, max_steps=10, random_state=0),
     FastSHAPOnToy(**SMALL),
+    ConceptSetOnToy(**SMALL, n_sets=4),
     L2XOnToy(**SMALL),
     SupervisedOnToy(**SMALL),
     SupervisedOnToy(**SMALL, task="ranking"),

@@ -324,7 +324,7 @@ def test_fill_is_the_same_in_chunks(fill, players, monkeypatch):
     images = np.random.default_rng(0).random((7, 9, 8, 3))
     masker = ImageMasker(segments=players, fill=fill).fit(images)
     fills, null = masker.fills(images), masker.null_players(images)
-    monkeypatch.setattr("fastexplain.maskers._image._CHUNK_CELLS", 2 * 9 * 8 * 3)
+    monkeypatch.setattr("fastexplain.maskers._image.CHUNK_CELLS", 2 * 9 * 8 * 3)
     parts = ImageMasker(segments=players, fill=fill).fit(images)
     if fill == "noise":
         np.testing.assert_allclose(parts.fill_, masker.fill_)
@@ -440,7 +440,7 @@ def test_the_way_of_accelerators_leads_to_the_same(case):
     samples = masker.fit(images).wrap(images)
     everything = slice(0, len(images))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fastexplain.maskers._image._is_accelerator", lambda device: True)
+        patch.setattr("fastexplain.maskers._image_inputs._is_accelerator", lambda device: True)
         other = masker.inputs(samples, TENSORS)
     for n_blocks in (1, len(images)):
         masks = rng.random((n_blocks, 3, masker.n_players)) < 0.5
