@@ -115,7 +115,7 @@ def main() -> None:
 
     masker = ImageMasker(patch_size=4)
     rise = RISEExplainer(500, masker=masker, random_state=args.seed).fit(X[:1000], model)
-    judge = Judge(rise._masked, X_test, args.seed)
+    judge = Judge(rise.masked_model_, X_test, args.seed)
     rng = np.random.default_rng(args.seed)
     for run in args.runs:
         start = time.perf_counter()

@@ -120,7 +120,7 @@ def measure(run: str, seed: int, task: Task) -> dict[str, Any]:
     ranks = kind is L2XExplainer or params.get("task") == "ranking"
     error, right = l2_error(values, truth), rank_accuracy(values, ranked)
     some = slice(0, 1000)
-    agrees = faithfulness(explainer._masked, X[some], values[some], np.zeros(1000, int))
+    agrees = faithfulness(explainer.masked_model_, X[some], values[some], np.zeros(1000, int))
     return {
         "run": run,
         "seed": seed,

@@ -28,7 +28,7 @@ from fastexplain.tables import Table, as_table
 
 def coalition_inputs(explainer: ExactExplainer, X: Any) -> list[Any]:
     """Every distinct coalition of every row, as the model takes it, in chunks."""
-    masked, table = explainer._masked, as_table(X)
+    masked, table = explainer.masked_model_, as_table(X)
     null = masked.masker.null_players(table)
     limit = masked.call_rows(table.n_columns)
     inputs = []

@@ -79,7 +79,7 @@ def main() -> None:
     reviews = movies("test")[: args.reviews]
     masker = TextMasker(tokenizer)
     rise = RISEExplainer(100, masker=masker, random_state=args.seed).fit(X[:200], model)
-    masked = rise._masked
+    masked = rise.masked_model_
     samples = masked.masker.wrap(X_test)
     target = masked.outputs(samples).argmax(dim=1).cpu().numpy()
     long = masked.masker.wrap([review.text for review in reviews])

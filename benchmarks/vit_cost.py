@@ -73,7 +73,7 @@ def main() -> None:
     for network in ("hidden", "hidden_classes", "unet"):
         explainer = ConceptSetExplainer(network=network, n_blocks=1, **fit)
         ours[network] = explainer.fit(images[:4], model)
-    masked = ours["unet"]._masked
+    masked = ours["unet"].masked_model_
     samples = masked.masker.wrap(images)
 
     rows = []

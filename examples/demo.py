@@ -20,9 +20,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
 
 from fastexplain import ExactExplainer, FEXExplainer
-from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import perturbation_auc, rank_correlation
-from fastexplain.predictors import make_predictor
 
 N_KERNEL = 40  # rows for the slow methods; every method is judged on these
 
@@ -57,7 +55,7 @@ def main() -> None:
     )
 
     rows = X_test[:N_KERNEL]
-    masked = MaskedModel(make_predictor(model, X_train[:64]), explainer.masker_)
+    masked = explainer.masked_model_
     target = model.predict(rows)
     exact = ExactExplainer().fit(X_train, model).explain(rows, target=target)
     shapley = ExactExplainer(kind="shapley").fit(X_train, model).explain(rows, target=target)

@@ -22,9 +22,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from fastexplain import ConceptSetExplainer, FEXExplainer, ImageMasker, RISEExplainer
-from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import perturbation_auc
-from fastexplain.predictors import make_predictor
 
 X, y = load_digits(return_X_y=True)
 images = (X / 16).astype("float32").reshape(-1, 8, 8)
@@ -96,7 +94,7 @@ start = time.perf_counter()
 sampled = rise.explain(some)
 theirs = time.perf_counter() - start
 
-masked = MaskedModel(make_predictor(model, X_train[:64], output="logits"), explainer.masker_)
+masked = explainer.masked_model_
 rivals = {
     "FEX, one forward pass": learned.values,
     "RISE, 1,000 queries an image": sampled.values,

@@ -18,9 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from fastexplain import ConceptSetExplainer, ExactExplainer, FEXExplainer, TextMasker
-from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import comprehensiveness, rank_correlation, sufficiency, token_f1_curve
-from fastexplain.predictors import make_predictor
 
 GOOD = "great superb lovely brilliant charming delicious friendly fresh".split()
 BAD = "awful dull rude stale bland dreadful noisy filthy".split()
@@ -107,7 +105,7 @@ mattering = {*GOOD, *BAD, "not"}
 tokens = explainer.masker_.wrap(test).tokens
 rationales = [[word.lower() in mattering for word in tokens(i)] for i in range(len(test))]
 shuffled = np.random.default_rng(0).random(explanation.shape)
-masked = MaskedModel(make_predictor(model, np.array(test, dtype=object)), explainer.masker_)
+masked = explainer.masked_model_
 fig, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name, values in {"FEX": explanation.values, "random order": shuffled}.items():
     f1 = token_f1_curve(values, rationales, counts=range(1, 9))

@@ -385,6 +385,12 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             )
         return self._masked
 
+    @property
+    def masked_model_(self) -> MaskedModel:
+        """The attached model as a function of samples and masks, for ``fastexplain.metrics``."""
+        check_is_fitted(self)
+        return self._need_model()
+
     def attach_model(self, model: Any) -> Self:
         """Attach the model again after loading or unpickling.
 

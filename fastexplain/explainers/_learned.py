@@ -292,7 +292,9 @@ class LearnedExplainer(SavedState):
         """Coalitions a row, and rows, of a tenth of the budget at most."""
         null = self._nulls(table)
         room = 0.1 * self.n_queries / self.masker_.n_background_
-        while size > 64 and masks_needed(null, size).sum() > room:
+        # fewer rows rather than poorer ones: noise in what is compared with lowers the score
+        few = null[:_FEWEST_ROWS]
+        while size > 64 and masks_needed(few, size).sum() > room:
             size //= 2
         n = int(max(16, room / masks_needed(null, size).mean()))
         return size, table.take(slice(0, n))
@@ -404,7 +406,12 @@ class LearnedExplainer(SavedState):
     ) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
         if self._reader.gives_outputs:
             # the model's own pass: what the network reads, and what the model answers
-            self._need_model()
+            if getattr(self, "_masked", None) is None:
+                raise ValueError(
+                    "This explainer reads the model's own hidden states, and no model is attached "
+                    "(saved and pickled explainers hold none): attach it with load(path, "
+                    "model=...) or attach_model(model)."
+                )
             encoded = self._encode(samples)
             return encoded, encoded.pop("outputs")
         return super()._encoded_outputs(samples, asks, start)

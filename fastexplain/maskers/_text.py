@@ -111,8 +111,11 @@ class TextMasker:
     @property
     def removal(self) -> str:
         """What stands for a removed player, in words."""
-        told = self.fill if self.mask_string is None else repr(self.mask_string)
-        return f"{self.unit}s removed by {told}"
+        if self.mask_string is not None:
+            return f"{self.unit}s replaced by {self.mask_string!r}"
+        if self.tokenizer is None or self.fill == "delete":
+            return f"{self.unit}s cut out"
+        return f"{self.unit}s replaced by {'padding' if self.fill == 'pad' else 'mask tokens'}"
 
     def wrap(self, X: Any) -> Texts:
         """Check texts and find their players.

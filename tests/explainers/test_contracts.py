@@ -667,3 +667,19 @@ def test_boosters(library: str, quick: Any, numbers: Any) -> None:
         assert values_of(explainer, frame).shape == (200, 5, n_out)
         copy = pickle.loads(pickle.dumps(explainer)).attach_model(model)
         np.testing.assert_array_equal(copy.explain(frame).values, explainer.explain(frame).values)
+
+
+def test_the_masked_model_is_there_as_long_as_a_model_is(quick: Any, numbers: Any) -> None:
+    X, y = numbers
+    model = LogisticRegression().fit(X, y)
+    explainer = quick().fit(X, model)
+    masked = explainer.masked_model_
+    np.testing.assert_allclose(
+        masked.outputs(masked.masker.wrap(X[:5])).numpy(), model.predict_proba(X[:5])
+    )
+    alone = pickle.loads(pickle.dumps(explainer))
+    with pytest.raises(ValueError, match="No model is attached"):
+        _ = alone.masked_model_
+    assert alone.attach_model(model).masked_model_ is not None
+    with pytest.raises(NotFittedError):
+        _ = quick().masked_model_
