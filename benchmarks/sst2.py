@@ -44,7 +44,6 @@ SMALL: dict[str, Any] = {
     "n_blocks": 1,
     "batch_size": 32,
     "max_steps": 2000,
-    "n_queries": 100_000,
 }
 RUNS: dict[str, tuple[Any, dict[str, Any]]] = {
     "FEX": (FEXExplainer, {"network": "hidden", "n_masks": 48}),
@@ -64,6 +63,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=200, help="sentences of dev that are judged")
     parser.add_argument("--train", type=int, default=4000, help="sentences to fit on")
     parser.add_argument("--reviews", type=int, default=40)
+    parser.add_argument("--queries", type=int, default=100_000, help="texts asked for in fit")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -82,11 +82,11 @@ def main() -> None:
     masked = rise.masked_model_
     samples = masked.masker.wrap(X_test)
     target = masked.outputs(samples).argmax(dim=1).cpu().numpy()
-    long = masked.masker.wrap([review.text for review in reviews])
-    marked = [
-        rationale_of_players(review, spans)
-        for review, spans in zip(reviews, long.spans, strict=True)
-    ]
+    long, marked = None, []
+    if reviews:
+        long = masked.masker.wrap([review.text for review in reviews])
+        pairs = zip(reviews, long.spans, strict=True)
+        marked = [rationale_of_players(review, spans) for review, spans in pairs]
     path = RESULTS / "sst2.json"
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
     rng = np.random.default_rng(args.seed)
@@ -108,7 +108,8 @@ def main() -> None:
             attribute = lambda given: kernel(given, 256)  # noqa: E731
         else:
             kind, own = RUNS[run]
-            explainer = kind(masker=masker, random_state=args.seed, **(SMALL | own)).fit(X, model)
+            params = SMALL | own | {"n_queries": args.queries}
+            explainer = kind(masker=masker, random_state=args.seed, **params).fit(X, model)
             row |= {"fit_s": time.perf_counter() - start, "queries": explainer.n_model_queries_}
             row |= {"best_score": explainer.best_score_, "steps": explainer.n_iter_}
             attribute = lambda given: explainer.explain(given.native).values  # noqa: E731, B023
@@ -124,7 +125,7 @@ def main() -> None:
             "negative_p": curves.negative,
             "set_size": float(minimal_prefixes(*given, 0.1).sizes.mean()),
         }
-        if run != "KernelSHAP 256" and reviews:
+        if run != "KernelSHAP 256" and long is not None:
             start = time.perf_counter()
             curve = token_f1_curve(attribute(long), marked, counts=COUNTS)
             row |= {"token_f1": curve.mean, "reviews": len(reviews)}

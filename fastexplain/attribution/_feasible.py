@@ -84,7 +84,7 @@ def minimal_prefixes(
     if search not in _SEARCHES:
         raise ValueError(f"search must be one of {_SEARCHES}, got {search!r}.")
     null = masked.masker.null_players(samples)
-    order = np.where(null, -np.inf, np.asarray(values, float))
+    order = np.where(null, -np.inf, _as_wide(np.asarray(values, float), null))
     place = np.argsort(np.argsort(-order, axis=1, kind="stable"), axis=1, kind="stable")
     n = len(null)
     full = _of(masked.outputs(samples), target)
@@ -123,6 +123,21 @@ def minimal_prefixes(
     names = _names(masked.masker, null.shape[1])
     masks = place < found[:, None]
     return FeasibleSets(masks, found, lost, np.asarray(target), float(epsilon), names)
+
+
+def _as_wide(values: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Values with a column for each of the masker's players.
+
+    Explainers of texts that were fitted on others have columns for other longest texts: what a
+    text does not have may be missing, or be there.
+    """
+    n, width = null.shape
+    if values.ndim != 2 or len(values) != n or not null[:, values.shape[1] :].all():
+        raise ValueError(
+            f"values of shape {values.shape} do not fit {n} samples of up to {width} players."
+        )
+    missing = np.zeros((n, max(0, width - values.shape[1])))
+    return np.concatenate([values[:, :width], missing], axis=1)
 
 
 def minimum_sets(

@@ -290,3 +290,27 @@ def test_unknown_search_and_too_many_players():
     predictor = make_predictor(lambda X: X.sum(axis=1), wide, output="regression")
     with pytest.raises(ValueError, match="stops at 16 players"):
         minimum_sets(MaskedModel(predictor, masker), as_table(wide), np.zeros(2, int), 0.1)
+
+
+def test_columns_of_an_explainer_fitted_on_other_texts() -> None:
+    masked = MaskedModel(
+        make_predictor(
+            lambda texts: np.array([("good" in text) * 1.0 for text in texts]),
+            np.array(["a"], dtype=object),
+            output="regression",
+        ),
+        TextMasker().fit(["a b c d e f"]),
+    )
+    texts = masked.masker.wrap(["good x", "x good y"])
+    narrow = np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0]])
+    target = np.zeros(2, dtype=int)
+    found = minimal_prefixes(masked, texts, narrow, target, 0.5)
+    wide = np.pad(narrow, ((0, 0), (0, 7)), constant_values=9.0)
+    assert found.sizes.tolist() == [1, 1]
+    np.testing.assert_array_equal(
+        found.masks, minimal_prefixes(masked, texts, wide, target, 0.5).masks
+    )
+    with pytest.raises(ValueError, match="do not fit 2 samples"):
+        minimal_prefixes(masked, texts, narrow[:, :2], target, 0.5)
+    with pytest.raises(ValueError, match="do not fit 2 samples"):
+        minimal_prefixes(masked, texts, narrow[:1], target, 0.5)
