@@ -125,13 +125,15 @@ def load(path: str | os.PathLike[str], model: Any = None) -> Any:
     path : path-like
         Folder written by ``explainer.save``.
     model : object, optional
-        The model that was explained, to be attached: needed for ``target="predicted"`` and
-        ``score``. A model whose answers differ from those at ``fit`` raises a warning.
+        The model that was explained, to be attached: needed for ``target="predicted"``,
+        ``score``, and values that add up to its outputs. A model whose answers differ from those
+        at ``fit`` raises a warning.
 
     Returns
     -------
-    FEXExplainer
-        On the CPU or, where there is one and ``device`` allows, a CUDA device.
+    explainer
+        Of the class that was saved, on the CPU or, where there is one and ``device`` allows, a
+        CUDA device.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -45,6 +46,8 @@ _MOST_COPIES = 60
 # coalitions of a row, where the source is left to the explainer
 _FEWEST, _MOST = 128, 4096
 _TASKS = ("attribution", "ranking")
+# held-out labels below which their score says little
+_FEW_HELD = 8
 # scores of rows ranked at once: each has the square of its features, for each output
 _SCORES = 2**24
 _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
@@ -113,6 +116,12 @@ class LabelLearner(ShapleyLearner):
             pool, n_rows = self._given(table, train, given), len(train)
             some = self._given(table, held, given)
             validate = self._validate_on(some, some["labels"], some["total"])
+        if len(held) < _FEW_HELD:
+            warnings.warn(
+                f"{len(held)} of the labelled rows are held out to judge the explainer by, too few "
+                "for best_score_ to tell much: give more labels, or look at score(X).",
+                stacklevel=5,
+            )
         scale = typical_size(pool["labels"], pool["null"])
         module = self._fresh_network(seed, scale)
         self._prepare(module, table, seed, started)
@@ -267,8 +276,22 @@ class LabelLearner(ShapleyLearner):
         part = table.take(rows)
         labels = torch.from_numpy(given[rows].swapaxes(1, 2)).float()
         full = self._masked.outputs(part, rows).cpu().double().numpy()
+        total = self._totals(full, part)
+        self._compare_sums(labels, total)
         more = {"labels": labels, "variance": torch.zeros_like(labels)}
-        return self._encode(part) | more | {"total": self._totals(full, part)}
+        return self._encode(part) | more | {"total": total}
+
+    def _compare_sums(self, labels: torch.Tensor, total: torch.Tensor) -> None:
+        """Warn if labels do not add up to what the model says they must."""
+        gap = ((labels.sum(dim=2) - total) ** 2).mean().sqrt()
+        size = (total**2).mean().sqrt()
+        if self.task == "attribution" and float(gap) > 0.1 * float(size):
+            warnings.warn(
+                "The sums of labels= differ from v(all) - v(none) by "
+                f"{float(gap):.3g} in the root mean square, and these are {float(size):.3g}: are "
+                "they Shapley values of this model and output, under this baseline?",
+                stacklevel=6,
+            )
 
     # -- making labels ---------------------------------------------------------------------
     def _label(

@@ -383,6 +383,13 @@ class LearnedExplainer(SavedState):
         self.best_score_ = fitted.best_score
         self.stopped_by_ = fitted.stopped_by
         self.n_model_queries_ = self._masked.n_queries
+        if fitted.n_steps == 0 and fitted.stopped_by == "max_time":
+            warnings.warn(
+                "No training step was made: max_time ran out while the model was asked. Raise "
+                "max_time, or lower n_queries or the number of labels.",
+                stacklevel=6,
+            )
+            return
         poor = self._what_is_poor(fitted.best_score)
         if poor is not None and self.masker_.n_players > 1 and fitted.stopped_by != "interrupt":
             warnings.warn(f"The explainer agrees poorly with {poor}", stacklevel=6)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,12 @@ class Checkpoint:
         return state["step"], Fitted(**state["fitted"]), state["best"]
 
     def finish(self) -> None:
-        """Remove the state of a run that has ended."""
-        if self._writes:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the state of a run that has ended, and nothing else that lies in the folder."""
+        if not self._writes:
+            return
+        for name in (_INFO, _FILE, _POOL):
+            for file in (self.folder / name, self.folder / (name + ".part")):
+                file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            # fails where the user keeps something of their own there
+            self.folder.rmdir()

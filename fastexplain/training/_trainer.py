@@ -169,6 +169,7 @@ class Trainer:
                 fitted.stopped_by = "max_steps"
         sums: dict[str, Any] = {}
         count = position = 0
+        drawn = generator.get_state()
         step = start
         bar = _progress(s.verbose, s.max_steps, start)
         try:
@@ -180,7 +181,7 @@ class Trainer:
                 if progress >= 1.0:
                     fitted.stopped_by = "max_time"
                     break
-                position = self.experience.position()
+                position, drawn = self.experience.position(), generator.get_state()
                 batch = self.experience.batch(wrapped, generator)
                 if batch is None:
                     fitted.stopped_by = "queries"
@@ -225,6 +226,7 @@ class Trainer:
             fitted.stopped_by = "interrupt"
             # the batch that was interrupted has not been learned from
             self.experience.seek(position)
+            generator.set_state(drawn)
             self._save(step, optimizer, generator, fitted, best)
             warnings.warn(
                 f"Training was interrupted at step {step} of {s.max_steps}; the best network "

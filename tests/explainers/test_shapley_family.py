@@ -576,3 +576,35 @@ def test_labels_are_kept_and_taken_again(kind, source, numbers, classifier, tmp_
         file.write_bytes(b"nonsense")
     mended = quick(kind, label_cache=tmp_path / "labels", **settings).fit(X, classifier)
     np.testing.assert_array_equal(values[0], mended.explain(X, target="all").values)
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_a_finished_run_leaves_the_users_files_in_its_folder(kind, numbers, classifier, tmp_path):
+    folder = tmp_path / "run"
+    settings = {} if kind is FastSHAPExplainer else {"label_cache": folder / "labels"}
+    quick(kind, checkpoint=folder, **settings).fit(numbers[0], classifier)
+    assert not (folder / "run.json").exists()
+    assert folder.exists() == bool(settings)
+    if settings:
+        assert list((folder / "labels").iterdir())
+
+
+@pytest.mark.parametrize("factor", [2.0, -1.0, 10.0])
+def test_labels_that_do_not_add_up_are_told(factor, numbers, classifier):
+    X = numbers[0]
+    truth = ExactExplainer("shapley").fit(X, classifier).explain(X, target="all").values
+    with pytest.warns(UserWarning, match="sums of labels"):
+        quick(SupervisedExplainer).fit(X, classifier, labels=factor * truth)
+
+
+def test_labels_that_add_up_are_not(numbers, classifier, recwarn):
+    X = numbers[0]
+    truth = ExactExplainer("shapley").fit(X, classifier).explain(X, target="all").values
+    quick(SupervisedExplainer).fit(X, classifier, labels=truth)
+    assert not [w for w in recwarn if "sums of labels" in str(w.message)]
+
+
+@pytest.mark.parametrize("kind", LABELLED)
+def test_few_held_out_labels_are_told(kind, numbers, classifier):
+    with pytest.warns(UserWarning, match="are held out to judge"):
+        quick(kind, n_labels=3).fit(numbers[0], classifier)
