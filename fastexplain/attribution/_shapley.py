@@ -62,7 +62,10 @@ class ShapleyDesign:
         fitted = np.einsum("ta,bka->btk", self.masks.astype(np.float64), values, optimize=True)
         rest = (answers - answers[:, :1] - fitted)[:, self.members]
         parts = np.einsum("ajs,bjsk->bkaj", self.weights[:, self.members], rest, optimize=True)
-        return (parts**2).sum(axis=3) * draws / (draws - self.lost)
+        spread = (parts**2).sum(axis=3) * draws / (draws - self.lost)
+        # draws of one player that happen to agree miss what is rare, not what is not there: no
+        # value is surer than one that showed the row's usual spread in a single draw
+        return np.maximum(spread, spread.mean(axis=2, keepdims=True) / draws)
 
 
 def exact_design(n_active: int) -> ShapleyDesign:

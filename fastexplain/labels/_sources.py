@@ -41,8 +41,8 @@ class ShapleyLabels:
     ----------
     values : float64 ndarray of shape (n, N, K)
     variance : float64 ndarray of shape (n, N, K)
-        Sampling variance of each value: zero where exact or where all draws agree, NaN where
-        too few draws tell.
+        Sampling variance of each value: zero where exact or where all of a row's draws agree,
+        NaN where too few draws tell.
     full : float64 ndarray of shape (n, K)
         v(all), the model's outputs of the rows.
     n_queries : int ndarray of shape (n,)

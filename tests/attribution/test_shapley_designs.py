@@ -108,3 +108,15 @@ def test_kernel_design_reaches_many_players():
     design = kernel_design(95, 400, np.random.default_rng(0))
     assert design.masks.shape == (400, 95)
     assert np.isfinite(design.weights).all()
+
+
+def test_a_player_whose_draws_agree_is_not_taken_for_exact():
+    # player 0 counts with players 1, 2 and 3 together alone, which few orders show
+    rng = np.random.default_rng(0)
+    design = permutation_design(8, 150, rng)
+    masks = design.masks
+    value = (masks[:, :4].all(axis=1) + masks[:, 4] * masks[:, 5]).astype(float)[None, :, None]
+    spread = design.variance(value, design.values(value))[0, 0]
+    assert (spread > 0).all()
+    additive = (masks @ np.arange(8.0))[None, :, None]
+    assert np.allclose(design.variance(additive, design.values(additive)), 0.0, atol=1e-20)
