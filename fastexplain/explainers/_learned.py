@@ -220,7 +220,7 @@ class LearnedExplainer(SavedState):
             null = self._nulls(sample)
             per_row = masks_needed(null, n_masks).mean()
         per_row = max(1.0, per_row * self.masker_.n_background_)
-        n_players, n_out = self.masker_.n_players, self._n_learned()
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
         left = self.n_queries - self._masked.n_queries if budget is None else budget
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
@@ -240,10 +240,6 @@ class LearnedExplainer(SavedState):
         if isinstance(samples, Table):
             return self._encode(samples)["null"].numpy()
         return self.masker_.null_players(samples)
-
-    def _n_learned(self) -> int:
-        """Outputs that the network learns of each sample."""
-        return len(self.output_names_)
 
     def _collect(
         self,

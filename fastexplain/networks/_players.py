@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["PlayerNetwork", "TransformerBlock", "player_shares", "shaped"]
+__all__ = ["PlayerNetwork", "TransformerBlock", "player_shares", "shaped", "shares_of"]
 
 
 class PlayerNetwork(nn.Module):
@@ -138,13 +138,19 @@ def player_shares(labels: torch.Tensor, n_players: int) -> torch.Tensor:
     tensor of shape (B, N, P)
         Rows sum to 1, or to 0 for players that have no part.
     """
-    n, cells, _ = labels.shape
-    cell = torch.arange(cells, device=labels.device)[None, :, None]
-    index = torch.where(labels >= 0, labels * cells + cell, n_players * cells)
-    counts = torch.zeros((n, n_players * cells + 1), device=labels.device)
-    ones = torch.ones((), device=labels.device).expand(index.flatten(1).shape)
-    counts.scatter_add_(1, index.flatten(1), ones)
-    counts = counts[:, :-1].unflatten(1, (n_players, cells))
+    _, n_cells, n_parts = labels.shape
+    cell = torch.arange(n_cells, device=labels.device).repeat_interleave(n_parts)
+    return shares_of(labels.flatten(1), cell, n_players, n_cells)
+
+
+def shares_of(
+    labels: torch.Tensor, cell: torch.Tensor, n_players: int, n_cells: int
+) -> torch.Tensor:
+    """The same of parts whose cells are told: labels (B, S) and cells (S,) to (B, N, P)."""
+    index = torch.where(labels >= 0, labels * n_cells + cell, n_players * n_cells)
+    counts = torch.zeros((len(labels), n_players * n_cells + 1), device=labels.device)
+    counts.scatter_add_(1, index, torch.ones((), device=labels.device).expand(index.shape))
+    counts = counts[:, :-1].unflatten(1, (n_players, n_cells))
     return counts / counts.sum(dim=2, keepdim=True).clamp(min=1.0)
 
 

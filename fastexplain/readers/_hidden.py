@@ -10,7 +10,7 @@ import torch
 
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import HiddenTrunk, PlayerNetwork
-from fastexplain.networks._players import player_shares
+from fastexplain.networks._players import player_shares, shares_of
 from fastexplain.predictors._hidden import class_weights
 from fastexplain.readers._image import ImageReader
 from fastexplain.readers._reader import Encoded
@@ -175,13 +175,7 @@ class HiddenReader:
         row = torch.arange(height) * grid[0] // height
         column = torch.arange(width) * grid[1] // width
         cell = (row[:, None] * grid[1] + column).flatten()
-        n_cells = grid[0] * grid[1]
-        flat = labels.flatten(1)
-        index = torch.where(flat >= 0, flat * n_cells + cell, n_players * n_cells)
-        counts = torch.zeros((len(labels), n_players * n_cells + 1))
-        counts.scatter_add_(1, index, torch.ones((), dtype=counts.dtype).expand(index.shape))
-        counts = counts[:, :-1].unflatten(1, (n_players, n_cells))
-        return counts / counts.sum(dim=2, keepdim=True).clamp(min=1.0)
+        return shares_of(labels.flatten(1), cell, n_players, grid[0] * grid[1])
 
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
         """Few layers on the states, with heads on players."""

@@ -107,8 +107,7 @@ class ImageReader:
         channels, height, width = self.shape
         labels = None
         if self._shared():
-            blank = Images(np.zeros((1, height, width)), "none")
-            labels = torch.from_numpy(np.asarray(self.masker.labels(self._like(blank)))).long()
+            labels = torch.from_numpy(np.asarray(self.masker.labels(self._blank()))).long()
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
             trunk = ImageTrunk(
@@ -129,10 +128,10 @@ class ImageReader:
         """Whether all images have the same players."""
         return not callable(self.masker.segments)
 
-    def _like(self, images: Images) -> Images:
+    def _blank(self) -> Images:
         """A blank image in the shape of those of fit."""
-        pixels = np.zeros((len(images), *self.shape[1:], self.shape[0]), dtype=self.dtype)
-        return Images(Images(np.zeros((0,)), self.channels).in_order(pixels), self.channels)
+        pixels = np.zeros((1, *self.shape[1:], self.shape[0]), dtype=self.dtype)
+        return Images(Images(pixels, self.channels).in_order(pixels), self.channels)
 
     def _stride(self) -> int:
         """Side of the network's cells: the largest power of two within a player."""
