@@ -16,7 +16,9 @@ import sys
 import tarfile
 import time
 import urllib.request
+import warnings
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,34 @@ def rationale_of_players(review: Review, spans: np.ndarray) -> np.ndarray:
     before = np.concatenate([[0], np.cumsum(marked)])  # marked characters before each position
     starts, stops = np.asarray(spans, int).reshape(-1, 2).T
     return before[stops] > before[starts]
+
+
+def marked_reviews(part: str, masker: Any, n: int) -> list[Review]:
+    """The first n reviews, cut to the words that the masker takes whole.
+
+    A review whose marked words are all cut off is left out: F1 says nothing of it.
+    """
+    found: list[Review] = []
+    for review in movies(part):
+        if len(found) == n:
+            break
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it is cut is known
+            end = masker.wrap([review.text]).spans[0][-1, 1]
+        kept = int((review.spans[:, 1] <= end).sum())
+        tokens, rationale = review.tokens[:kept], review.rationale[:kept]
+        if rationale.any():
+            own = Review(" ".join(tokens), review.label, tokens, rationale, review.spans[:kept])
+            found.append(own)
+    return found
+
+
+def sentences(review: Review, longest: int = 60) -> list[str]:
+    """Sentences of a review, in order; those of more than ``longest`` words are cut."""
+    ends = [k + 1 for k, token in enumerate(review.tokens) if token in (".", "!", "?")]
+    edges = [0, *ends] + [len(review.tokens)] * (not ends or ends[-1] < len(review.tokens))
+    cuts = [k for a, b in pairwise(edges) for k in range(a, b, longest)]
+    return [" ".join(review.tokens[a:b]) for a, b in pairwise([*cuts, len(review.tokens)])]
 
 
 def sst2_target(retrain: bool = False, verbose: bool = True) -> tuple[Any, Any]:

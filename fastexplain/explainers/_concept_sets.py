@@ -55,7 +55,7 @@ class ConceptSetExplainer(LearnedExplainer):
         Of tables: columns that are one concept.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         Of tables; see ``SurrogateRemoval``.
-    network : {"auto", "unet", "vit", "transformer", "hidden", "hidden_classes"} or list of str
+    network : {"auto", "unet", "vit", "copy", "transformer", "hidden", "hidden_classes"} or list
         What reads images and texts; see ``FEXExplainer``. "hidden" is Eq. 19,
         "hidden_classes" Eq. 20.
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"

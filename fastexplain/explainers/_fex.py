@@ -23,6 +23,7 @@ from fastexplain.explainers._fex_training import (
 from fastexplain.explainers._learned import LearnedExplainer
 from fastexplain.maskers import TabularMasker
 from fastexplain.networks import MaskPolicy
+from fastexplain.networks._players import own_parts
 from fastexplain.objectives import PPOCoefficients
 from fastexplain.training import (
     Checkpoint,
@@ -69,8 +70,9 @@ class FEXExplainer(LearnedExplainer):
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told. Real-valued outputs are
         explained by how well a mask keeps the prediction (see Notes).
-    network : {"auto", "unet", "vit", "transformer", "hidden"} or list of layers
+    network : {"auto", "unet", "vit", "copy", "transformer", "hidden"} or list of layers
         What reads images and texts. "auto" is "unet" for images and "transformer" for texts.
+        "copy" is a copy of a torch model of images, trained further.
         "hidden" reads the model's own last hidden states, a list of names of submodules reads
         what these answer: prediction and explanation then come from one pass of the model.
     n_queries : int, default=8_000_000, of images and texts 1_000_000
@@ -277,7 +279,7 @@ class FEXExplainer(LearnedExplainer):
         else:
             experience, module = self._policy_gradient(rows, seed)
             loss = PolicyGradient(self._coefficients(), self.kind_ == "classification")
-        for part in module.modules():
+        for part in own_parts(module):
             reset: Any = getattr(part, "reset", None)
             if reset is not None:
                 reset(torch_rng)

@@ -407,6 +407,12 @@ class LearnedExplainer(SavedState):
     def _encoded_outputs(
         self, samples: Any, asks: bool, start: int
     ) -> tuple[dict[str, torch.Tensor] | None, torch.Tensor | None]:
+        if self._network is None:
+            raise ValueError(
+                "This explainer's network is a copy of the model, trained further, and no model is "
+                "attached (saved explainers hold none): attach it with load(path, model=...) or "
+                "attach_model(model)."
+            )
         if self._reader.gives_outputs:
             # the model's own pass: what the network reads, and what the model answers
             if getattr(self, "_masked", None) is None:
@@ -450,7 +456,7 @@ class LearnedExplainer(SavedState):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if "_network" in state:
+        if state.get("_network") is not None:
             # a network trained on a GPU must load where there is none
             state["_network"] = copy.deepcopy(state["_network"]).cpu()
         return state

@@ -27,6 +27,8 @@ class SavedState(BaseExplainer):
 
     device: str
     _network: Any
+    # weights of a network that can only be made once the model is attached
+    _waiting: dict[str, torch.Tensor]
     _reader: Reader
     history_: dict[str, list[float]]
     n_iter_: int
@@ -86,7 +88,7 @@ class SavedState(BaseExplainer):
                 "measured": self._measured(),
             },
         }
-        weights = {f"network.{k}": v for k, v in self._network.state_dict().items()}
+        weights = {f"network.{k}": v for k, v in self._network_weights().items()}
         weights["fingerprint"] = self._fingerprint
         weights |= {f"masker.{k}": v for k, v in masker_tensors.items()}
         weights |= {f"reader.{k}": v for k, v in reader_tensors.items()}
@@ -128,14 +130,24 @@ class SavedState(BaseExplainer):
         self._fingerprint = weights.pop("fingerprint")
         self._spread = weights.pop("spread", None)
         self._model, self._masked = None, None  # type: ignore[assignment]
-        network = self._build_network()
         own = {k.removeprefix("network."): v for k, v in weights.items()}
-        try:
-            network.load_state_dict(own)
-        except RuntimeError as error:
-            raise ValueError(f"The weights do not belong to the configuration: {error}") from error
-        self._network = network.to(fabric_for(self.device, "32-true").device).eval()
+        if getattr(self._reader, "needs_model", False):
+            # a copy of the model has the model's own layers
+            self._network, self._waiting = None, own
+        else:
+            self._take_weights(own, "the configuration")
         return self
+
+    def _take_weights(self, weights: dict[str, torch.Tensor], owner: str) -> None:
+        network = self._build_network()
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(f"The weights do not belong to {owner}: {error}") from error
+        self._network = network.to(fabric_for(self.device, "32-true").device).eval()
+
+    def _network_weights(self) -> dict[str, torch.Tensor]:
+        return self._network.state_dict() if self._network is not None else self._waiting
 
     def _schema_state(self) -> dict[str, Any]:
         """Columns of a table; of other data only how many features there are."""
@@ -187,6 +199,11 @@ class SavedState(BaseExplainer):
         self
         """
         super().attach_model(model)
+        if self._network is None:
+            reader: Any = self._reader
+            reader.adopt(self._masked.predictor)
+            self._take_weights(self._waiting, "this model")
+            del self._waiting
         samples = self._reader.fingerprint_samples()
         warn_if_changed(self._fingerprint, self._masked.outputs(samples))
         return self

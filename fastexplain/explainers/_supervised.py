@@ -51,6 +51,8 @@ class SupervisedExplainer(LabelLearner):
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         What stands for removed features: the baseline's values, or a network that predicts
         the model's outputs without them; see ``SurrogateRemoval``.
+    network : {"auto", "unet", "vit", "copy", "transformer", "hidden", "hidden_classes"} or list
+        What reads images and texts; see ``FEXExplainer``.
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told.
     normalize : {"additive"} or None, default="additive"

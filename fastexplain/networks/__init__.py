@@ -1,6 +1,7 @@
 """Networks g: encoded samples to (B, K, N)."""
 
 from fastexplain.networks._concepts import ConceptPolicy
+from fastexplain.networks._copy import CopyTrunk
 from fastexplain.networks._encoder import TabularEncoder
 from fastexplain.networks._hidden import HiddenTrunk
 from fastexplain.networks._image import ImageTrunk
@@ -13,6 +14,7 @@ from fastexplain.networks._text import TextTrunk
 
 __all__ = [
     "ConceptPolicy",
+    "CopyTrunk",
     "HiddenTrunk",
     "ImageTrunk",
     "MaskPolicy",

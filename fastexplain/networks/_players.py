@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["PlayerNetwork", "TransformerBlock", "player_shares", "shaped", "shares_of"]
+__all__ = [
+    "PlayerNetwork",
+    "Pretrained",
+    "TransformerBlock",
+    "own_parts",
+    "player_shares",
+    "shaped",
+    "shares_of",
+]
 
 
 class PlayerNetwork(nn.Module):
@@ -72,6 +81,22 @@ class PlayerNetwork(nn.Module):
         if not self.whole:
             return out
         return torch.cat([out, self.last["whole"](sample)[:, :, None]], dim=2)
+
+
+class Pretrained(nn.Module):
+    """Holds a module whose weights are where training begins: they are not drawn anew."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+def own_parts(module: nn.Module) -> Iterator[nn.Module]:
+    """Parts of a network, itself included, but those within ``Pretrained`` ones."""
+    yield module
+    if not isinstance(module, Pretrained):
+        for part in module.children():
+            yield from own_parts(part)
 
 
 class CosineHead(nn.Module):
@@ -169,7 +194,7 @@ def _layers(width: int, outside: int, n_layers: int) -> nn.Sequential:
 def draw_weights(module: nn.Module, generator: torch.Generator | None) -> None:
     """Draw the weights of linear, convolutional, embedding and norm layers anew."""
     with torch.no_grad():
-        for part in module.modules():
+        for part in own_parts(module):
             if isinstance(part, nn.Linear | nn.Conv2d):
                 fan = part.weight[0].numel()
                 bound = math.sqrt(3.0 / max(fan, 1))
@@ -184,6 +209,7 @@ def draw_weights(module: nn.Module, generator: torch.Generator | None) -> None:
             elif isinstance(part, CosineHead):
                 part.scale.fill_(1.0)
                 part.level.zero_()
-        for name, parameter in module.named_parameters():
-            if name.rpartition(".")[2] == "place":
-                parameter.normal_(0.0, 0.02, generator=generator)
+        for part in own_parts(module):
+            place = getattr(part, "place", None)
+            if isinstance(place, nn.Parameter):
+                place.normal_(0.0, 0.02, generator=generator)

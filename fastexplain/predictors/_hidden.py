@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
 
 from fastexplain.predictors._predictor import Predictor
+from fastexplain.predictors._torch import TorchCall
 
-__all__ = ["class_weights", "hidden_states"]
+__all__ = ["class_weights", "hidden_states", "stage_layers", "trained_states"]
 
 # hooks stand on the user's module for the time of a call: one call at a time has them
 _LOCK = threading.Lock()
+# a grid that still tells where something is, and grids that are read together
+_FEWEST_CELLS, _MOST_STAGES = 4, 4
 _TELLS_NOT = (
     "The model does not tell its last hidden state, as those of Hugging Face without a decoder "
     "do: name the layers to read, as in network=['layer3', 'layer4']."
@@ -56,12 +60,12 @@ def hidden_states(
     parts: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
     batches = predictor.batches(inputs)
     # one call in the order of the inputs, which need not be copied then
-    plain = len(batches) == 1 and np.array_equal(batches[0], np.arange(len(batches[0])))
+    plain = _is_plain(batches)
     with _LOCK, ExitStack() as hooks:
         kept = hooks.enter_context(_listening(module, layers))
         for rows in batches:
             outputs: Any = predictor(inputs if plain else inputs[rows])
-            parts.append((outputs, _found(kept, layers)))
+            parts.append((outputs, [state.detach() for state in _found(kept, layers)]))
             kept.clear()
     if plain:
         return parts[0]
@@ -69,6 +73,95 @@ def hidden_states(
     outputs = torch.cat([part[0] for part in parts])
     states = [_joined([part[1][i] for part in parts]) for i in range(len(parts[0][1]))]
     return outputs[back.to(outputs.device)], [state[back.to(state.device)] for state in states]
+
+
+def trained_states(
+    call: TorchCall, inputs: torch.Tensor, layers: list[str] | None
+) -> list[torch.Tensor]:
+    """What layers of a module of one's own answer, with gradients where these are on.
+
+    Parameters
+    ----------
+    call : TorchCall
+        As ``TorchCall.copy`` makes it.
+    inputs : tensor of B images
+    layers : list of str or None
+
+    Returns
+    -------
+    list of tensors, as of ``hidden_states``
+    """
+    split = getattr(call, "batches", None)
+    batches = [np.arange(len(inputs))] if split is None else split(inputs)
+    parts = []
+    with _LOCK, ExitStack() as hooks:
+        kept = hooks.enter_context(_listening(call.module, layers))
+        for rows in batches:
+            call.run(inputs[rows] if len(batches) > 1 else inputs)
+            parts.append(_found(kept, layers))
+            kept.clear()
+    return [_joined([part[i] for part in parts]) for i in range(len(parts[0]))]
+
+
+def _is_plain(batches: list[np.ndarray]) -> bool:
+    return len(batches) == 1 and np.array_equal(batches[0], np.arange(len(batches[0])))
+
+
+def stage_layers(predictor: Predictor, inputs: Any) -> list[str] | None:
+    """Layers of a torch module that see an image best: the last one at each size of its grid.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of a torch module.
+    inputs : tensor or ndarray of few images
+
+    Returns
+    -------
+    list of str or None
+        Of the four coarsest grids of more than a few cells, the finest first; of a model whose
+        last states are those of tokens, the layer that gives them. None for models that tell
+        their last hidden state themselves.
+
+    Raises
+    ------
+    ValueError
+        If no layer answers with states of places or tokens.
+    """
+    module = predictor.module
+    assert module is not None
+    with suppress(ValueError):
+        # what tells no states is looked into
+        _body_of(module)
+        return None
+    found: dict[str, tuple[int, ...]] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(part: torch.nn.Module, args: Any, answer: Any) -> None:
+            if isinstance(answer, torch.Tensor) and answer.ndim in (3, 4):
+                found.pop(name, None)
+                found[name] = tuple(answer.shape)
+
+        return hook
+
+    with _LOCK, ExitStack() as hooks:
+        for name, part in module.named_modules():
+            if name:
+                hooks.callback(part.register_forward_hook(keep(name)).remove)
+        predictor(inputs)
+    cells = {
+        name: shape[2:] if len(shape) == 4 else shape[1:2]
+        for name, shape in found.items()
+        if math.prod(shape[2:] if len(shape) == 4 else shape[1:2]) >= _FEWEST_CELLS
+    }
+    if not cells:
+        raise ValueError(_TELLS_NOT)
+    last = list(cells)[-1]
+    if len(cells[last]) == 1:
+        return [last]
+    # later layers at one size replace earlier ones
+    stages = {size: name for name, size in cells.items() if len(size) == 2}
+    return list(stages.values())[-_MOST_STAGES:]
 
 
 def _found(kept: dict[str, Any], layers: list[str] | None) -> list[torch.Tensor]:
@@ -165,11 +258,13 @@ def _state(answer: Any) -> torch.Tensor:
             f"A layer answered {type(answer).__name__} of shape {shape}; wanted states of tokens "
             "(B, L, d) or of places (B, d, h, w). Name another layer in network=."
         )
-    return answer.detach()
+    return answer
 
 
 def _joined(states: list[torch.Tensor]) -> torch.Tensor:
     """States of several batches below each other, padded to the longest."""
+    if len(states) == 1:
+        return states[0]
     if states[0].ndim == 4:
         return torch.cat(states)
     longest = max(state.shape[1] for state in states)

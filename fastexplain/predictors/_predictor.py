@@ -98,6 +98,11 @@ class Predictor:
         """The torch module that answers; None for models outside torch."""
         return getattr(self._call, "module", None)
 
+    @property
+    def call(self) -> Any:
+        """How the model is asked: a `TorchCall` where it lives in torch."""
+        return self._call
+
     def batches(self, X: Any) -> list[np.ndarray]:
         """Samples of each call of the model that `X` takes.
 

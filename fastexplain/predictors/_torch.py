@@ -5,6 +5,7 @@ The module is left exactly as it was found: its mode, its gradients and its devi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -150,6 +151,24 @@ class TorchCall:
     def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
         """Return the module's answer as it came, and whether the module calls it logits."""
         return main_tensor(ask(self.module, self._input(X)))
+
+    def run(self, X: Any) -> None:
+        """Call the module as it is, gradients and mode included, for what its layers answer."""
+        self._forward(X, None)
+
+    def copy(self) -> TorchCall:
+        """The same call of a copy of the module, in single precision, all of it to be trained."""
+        try:
+            # hooks that stand on the module only while it is called are not part of it
+            module = copy.deepcopy(self.module)
+        except Exception as error:
+            raise ValueError(
+                f"The model cannot be copied ({error}): choose a network= that needs no copy."
+            ) from error
+        module = module.float().eval()
+        for parameter in module.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
+        return replace(self, module=module)
 
     def answer(self, X: Any, columns: int | None = None) -> tuple[torch.Tensor, bool]:
         """Return the module's answer of shape (B, C) in the type it came in.

@@ -10,8 +10,9 @@ import torch
 
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import HiddenTrunk, PlayerNetwork
-from fastexplain.networks._players import player_shares, shares_of
-from fastexplain.predictors._hidden import class_weights
+from fastexplain.networks._grids import grid_cells, grid_shares
+from fastexplain.networks._players import player_shares
+from fastexplain.predictors._hidden import class_weights, stage_layers
 from fastexplain.readers._image import ImageReader
 from fastexplain.readers._reader import Encoded
 from fastexplain.readers._text import common_texts
@@ -74,6 +75,8 @@ class HiddenReader:
         """Ask for the states of two samples, to see how large they are."""
         masker = masked.masker
         some = samples.take(_longest_two(samples))
+        if layers is None and samples.kind == "images" and masked.predictor.module is not None:
+            layers = stage_layers(masked.predictor, masker.whole(some, masked.predictor))
         states = masked.hidden(some, layers)[1]
         classes = class_weights(masked.predictor) if by_class else None
         if by_class and classes is None:
@@ -163,19 +166,10 @@ class HiddenReader:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """State of the image (B, d), of its cells (B, P, d), and shares (B or 1, N, P)."""
         assert self.images is not None
-        cells, special, grid = _cells(state, self.images.shape[1:])
-        shares = self._shares(samples, grid, n_players).to(state.device)
-        return special.mean(dim=1), cells, shares
-
-    def _shares(self, samples: Any, grid: tuple[int, int], n_players: int) -> torch.Tensor:
-        """What share of each player's pixels every cell of a grid holds, (B or 1, N, P)."""
+        cells, special, grid = grid_cells(state, self.images.shape[1:])
         labels = torch.from_numpy(np.asarray(self.masker.labels(samples))).long()
-        labels = labels if labels.ndim == 3 else labels[None]
-        height, width = labels.shape[1:]
-        row = torch.arange(height) * grid[0] // height
-        column = torch.arange(width) * grid[1] // width
-        cell = (row[:, None] * grid[1] + column).flatten()
-        return shares_of(labels.flatten(1), cell, n_players, grid[0] * grid[1])
+        shares = grid_shares(labels if labels.ndim == 3 else labels[None], grid, n_players)
+        return special.mean(dim=1), cells, shares.to(state.device)
 
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
         """Few layers on the states, with heads on players."""
@@ -254,31 +248,3 @@ def _moved_together(player: torch.Tensor, kept: np.ndarray, left: bool) -> torch
     there = keep.gather(1, torch.where(player < 0, kept.shape[1], player)) & (player > -2)
     order = torch.argsort((there if left else ~there).long(), dim=1, stable=True)
     return torch.where(there, player, -2).gather(1, order)
-
-
-def _cells(
-    state: torch.Tensor, size: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
-    """States of a grid of cells (B, P, d), those of the whole (B, S, d), and the grid.
-
-    Tokens beyond the largest grid in the image's proportions, such as those of classes, come
-    first and stand for the whole. Where a square leaves fewer of them, and the image's
-    proportions more than one, the model has been given the image as a square.
-    """
-    if state.ndim == 4:
-        cells = state.flatten(2).transpose(1, 2)
-        return cells, cells.mean(dim=1, keepdim=True), (state.shape[2], state.shape[3])
-    length = state.shape[1]
-    grids = [_grid(length, size[0] / size[1]), _grid(length, 1.0)]
-    likely = [grid for grid in grids if length - math.prod(grid) <= 1]
-    rows, columns = likely[0] if likely else max(grids, key=math.prod)
-    n_special = length - rows * columns
-    cells = state[:, n_special:]
-    special = state[:, :n_special] if n_special else cells
-    return cells, special, (rows, columns)
-
-
-def _grid(length: int, ratio: float) -> tuple[int, int]:
-    """Rows and columns of the largest grid of so many cells at most, in these proportions."""
-    rows = min(length, max(1, int(math.sqrt(length * ratio) + 1e-9)))
-    return rows, min(length // rows, max(1, int(rows / ratio + 1e-9)))

@@ -105,9 +105,7 @@ class ImageReader:
         """A U-Net or a vision transformer, with heads on players."""
         n_players = self.masker.n_players
         channels, height, width = self.shape
-        labels = None
-        if self._shared():
-            labels = torch.from_numpy(np.asarray(self.masker.labels(self._blank()))).long()
+        labels = self._labels()
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
             trunk = ImageTrunk(
@@ -123,6 +121,12 @@ class ImageReader:
                 n_players,
             )
             return PlayerNetwork(trunk, self.width, per_player, whole, n_head_layers)
+
+    def _labels(self) -> torch.Tensor | None:
+        """Player of each pixel (H, W); None where each image has its own."""
+        if not self._shared():
+            return None
+        return torch.from_numpy(np.asarray(self.masker.labels(self._blank()))).long()
 
     def _shared(self) -> bool:
         """Whether all images have the same players."""

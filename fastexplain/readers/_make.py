@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from fastexplain.masked_model import MaskedModel
+from fastexplain.readers._copy import CopyReader
 from fastexplain.readers._hidden import HiddenReader
 from fastexplain.readers._image import ImageReader
 from fastexplain.readers._reader import Reader
@@ -67,7 +68,9 @@ def make_reader(
             raise ValueError("network=[] names no layer of the model; name one, or 'hidden'.")
         by_class = network == "hidden_classes"
         return HiddenReader.fit(masked, samples, layers, by_class, width, n_blocks)
-    known = ("unet", "vit") if samples.kind == "images" else ("transformer",)
+    if network == "copy" and samples.kind == "images":
+        return CopyReader.copying(masked, samples, None, width, n_blocks)
+    known = ("unet", "vit", "copy") if samples.kind == "images" else ("transformer",)
     kind = known[0] if network == "auto" else network
     if kind not in known:
         raise ValueError(
@@ -115,6 +118,8 @@ def reader_from_state(
         return TabularReader.from_state(config, masker, schema)
     if kind == "image":
         return ImageReader.from_state(config, tensors, masker)
+    if kind == "copy":
+        return CopyReader.from_state(config, tensors, masker)
     if kind == "text":
         return TextReader.from_state(config, masker)
     if kind == "hidden":

@@ -83,6 +83,17 @@ class Conv(nn.Module):
         return self.head(self.drop(torch.relu(self.stem(x)).flatten(1)))
 
 
+class Flat(nn.Module):
+    """No layer of it knows of places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(192, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(x.flatten(1))
+
+
 def vit() -> Any:
     settings = transformers.ViTConfig(
         image_size=8,
@@ -831,7 +842,7 @@ def test_networks_that_do_not_fit(kind: str) -> None:
     with pytest.raises(ValueError, match="no layer 'layer9'"):
         KINDS[kind](masker=image.masker, network=["layer9"]).fit(image.X, image.model)
     with pytest.raises(ValueError, match="name the layers"):
-        KINDS[kind](masker=image.masker, network="hidden").fit(image.X, image.model)
+        KINDS[kind](masker=image.masker, network="hidden").fit(image.X, Flat())
     X = np.random.default_rng(0).normal(size=(20, 3))
     with pytest.raises(ValueError, match="network= is for images and texts"):
         KINDS[kind](network="unet").fit(X, lambda a: 1 / (1 + np.exp(-a.sum(axis=1))))

@@ -16,10 +16,10 @@ from torch import nn
 
 from fastexplain import ImageMasker, TextMasker
 from fastexplain.masked_model import MaskedModel
+from fastexplain.networks._grids import _grid
 from fastexplain.predictors import make_predictor
 from fastexplain.predictors._hidden import class_weights, hidden_states
 from fastexplain.readers import make_reader, reader_from_state
-from fastexplain.readers._hidden import _grid
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
@@ -582,10 +582,10 @@ def test_superpixels_of_each_image():
     ],
 )
 def test_grids_of_tokens(length, size, grid):
-    from fastexplain.readers._hidden import _cells
+    from fastexplain.networks._grids import grid_cells
 
     state = torch.arange(float(length))[None, :, None]
-    cells, special, found = _cells(state, size)
+    cells, special, found = grid_cells(state, size)
     assert found == grid
     assert cells.shape[1] == grid[0] * grid[1]
     assert cells[0, -1] == length - 1
@@ -745,8 +745,8 @@ def test_layers_that_cannot_be_read():
     _, samples, masked = seen_images(model, 4)
     with pytest.raises(ValueError, match=r"no layer 'stem'.*layers.stem"):
         reader_of(masked, samples, ["stem"])
-    with pytest.raises(ValueError, match="name the layers"):
-        reader_of(masked, samples, "hidden")
+    # without a name, the last layers at each size of the grid
+    assert reader_of(masked, samples, "hidden").layers == ["layers.stem", "layers.middle"]
     with pytest.raises(ValueError, match=r"shape \(2, 4\); wanted states"):
         reader_of(masked, samples, ["layers.head"])
     # a container that is never called itself
