@@ -1,4 +1,4 @@
-"""CIFAR-10, 64 patches of 4x4: FEX Tables 2 and 4, Figures 3 and 4; Concept Table 1's curves.
+"""CIFAR-10, 64 patches of 4x4: FEX Tables 2 and 4, Concept Table 1's curves, CoRTX Tables 1 and 4.
 
     FASTEXPLAIN_DATA=/data python benchmarks/cifar10.py [--target resnet] [--runs ...]
 
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from _images import Deployed, accuracy, cifar10, train_target
 from _report import RESULTS, print_table, save
+from _rivals import Gradients
 
 from fastexplain import (
     ConceptSetExplainer,
@@ -33,6 +34,7 @@ from fastexplain.attribution import minimal_prefixes
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import (
+    delta_log_odds,
     inclusion_exclusion_auc,
     log_odds,
     perturbation_auc,
@@ -49,9 +51,9 @@ COPY: dict[str, Any] = {
     "hidden_dim": 96,
     "n_blocks": 0,
     "batch_size": 128,
-    "max_steps": 5000,
+    "max_steps": 6000,
     "learning_rate": 2e-3,
-    "n_queries": 2_000_000,
+    "n_queries": 2_500_000,
 }
 SMALL: dict[str, Any] = {
     "hidden_dim": 96,
@@ -83,6 +85,20 @@ RUNS: dict[str, tuple[Any, dict[str, Any], bool]] = {
 }
 MAIN = ("FastSHAP log-odds", "FastSHAP", "FEX", "concept sets", "CoRTX")
 RIVALS = ("random", "RISE 500", "KernelSHAP 512", "KernelSHAP 512 log-odds")
+# steps or samples; DeepSHAP has no rules for functional ReLUs, AttLRP none for convolutions
+GRADIENTS = {"Grad-CAM": 1, "Saliency": 1, "SmoothGrad": 50, "IG": 200, "GradientSHAP": 100}
+
+
+class Scaled(torch.nn.Module):
+    """The target in single precision: images of 0 to 255 to logits."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        answer = self.model(x / 255)
+        return getattr(answer, "logits", answer)
 
 
 class Judge:
@@ -99,6 +115,10 @@ class Judge:
         by_probability = perturbation_auc(*given, "probability")
         inside = inclusion_exclusion_auc(*given, n_steps=16, random_state=self.seed)
         odds = log_odds(*given, random_state=self.seed)
+        curves = inclusion_exclusion_auc(
+            *given, score="log_odds", n_steps=16, random_state=self.seed
+        )
+        delta = delta_log_odds(*given, n_steps=16, random_state=self.seed)
         sets = minimal_prefixes(self.masked, self.samples, values, self.target, 0.1)
         return {
             "positive": by_accuracy.positive,
@@ -107,6 +127,10 @@ class Judge:
             "negative_p": by_probability.negative,
             "inclusion": inside.inclusion,
             "exclusion": inside.exclusion,
+            "inclusion_odds": curves.inclusion,
+            "exclusion_odds": curves.exclusion,
+            "inclusion_delta": delta.inclusion,
+            "exclusion_delta": delta.exclusion,
             "log_odds": odds.change,
             "set_size": float(sets.sizes.mean()),
         }
@@ -115,7 +139,12 @@ class Judge:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", default="resnet", choices=["resnet", "vit"])
-    parser.add_argument("--runs", nargs="*", default=[*RIVALS, *MAIN], choices=[*RIVALS, *RUNS])
+    parser.add_argument(
+        "--runs",
+        nargs="*",
+        default=[*RIVALS, *GRADIENTS, *MAIN],
+        choices=[*RIVALS, *GRADIENTS, *RUNS],
+    )
     parser.add_argument("--images", type=int, default=500, help="test images that are judged")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -147,6 +176,13 @@ def main() -> None:
             values = rng.random((len(X_test), 64))
         elif run == "RISE 500":
             values = rise.explain(X_test).values
+        elif run in GRADIENTS:
+            exact = Scaled(target).eval()
+            layer = exact.model.body[10] if args.target == "resnet" else None
+            some = torch.from_numpy(X[:50]).float()
+            players = judge.masked.masker.segments_
+            given = (layer, players, torch.zeros(3), some, GRADIENTS[run], args.seed)
+            values = Gradients(run, exact, *given)(X_test, judge.target)
         elif run.startswith("KernelSHAP"):
             asked = judge.masked
             if run.endswith("log-odds"):
@@ -176,9 +212,14 @@ def main() -> None:
         rows = [r for r in rows if (r["run"], r["seed"]) != (run, args.seed)] + [row]
         print_table([row], list(row))
         save(name, vars(args) | {"accuracy": right}, rows)
-    print()
-    columns = ["run", "positive", "negative", "positive_p", "negative_p", "inclusion"]
-    print_table(rows, [*columns, "exclusion", "log_odds", "set_size", "fit_s", "explain_s"])
+    print("\nFEX Tables 2 and 4, Concept Table 1: perturbation curves")
+    curves = ["run", "positive", "negative", "positive_p", "negative_p", "set_size"]
+    print_table(rows, [*curves, "log_odds", "queries", "fit_s", "explain_s"])
+    print("\nCoRTX Tables 1 and 4: inclusion and exclusion of top-1, log-odds and their change")
+    kinds = ("", "_odds", "_delta")
+    print_table(
+        rows, ["run", *(f"{side}{k}" for k in kinds for side in ("exclusion", "inclusion"))]
+    )
 
 
 if __name__ == "__main__":

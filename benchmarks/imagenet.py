@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from _images import CACHE, Lite0, accuracy, composites, horses, imagenet, imagenet_names
 from _report import RESULTS, print_table, save
-from captum.attr import GradientShap, IntegratedGradients, LayerGradCam, Saliency
+from _rivals import Gradients
 from torch.nn import functional as F
 
 from fastexplain import (
@@ -120,43 +120,15 @@ def first(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
-class Gradients:
-    """Captum's methods on logits in single precision, summed to patches."""
-
-    def __init__(self, run: str, task: Task, seed: int) -> None:
-        model = Lite0(torch.float32)
-        self.run, self.n_players = run, task.masked.masker.n_players
-        self.labels = torch.from_numpy(task.masked.masker.segments_).flatten()
-        fill = torch.from_numpy(task.masked.masker.fill_).float().round().reshape(1, 3, 1, 1)
-        some = np.random.default_rng(seed).permutation(len(task.X))[:50]
-        background = torch.from_numpy(task.X[some]).float()
-        n, cam = RIVALS[run], LayerGradCam(model.logits, model.features)
-        methods: dict[str, Callable[..., torch.Tensor]] = {
-            "Grad-CAM": cam.attribute,
-            "Saliency": Saliency(model.logits).attribute,
-            "IG": lambda x, target: IntegratedGradients(model.logits).attribute(
-                x, fill.expand_as(x), target, n_steps=n, internal_batch_size=8
-            ),
-            "GradientSHAP": lambda x, target: GradientShap(model.logits).attribute(
-                x, background, n_samples=n, target=target
-            ),
-        }
-        self.attribute = methods[run]
-        self.seed = seed
-
-    def __call__(self, X: np.ndarray, target: np.ndarray) -> np.ndarray:
-        parts = []
-        torch.manual_seed(self.seed)
-        step = 1 if self.run == "GradientSHAP" else 8
-        for start in range(0, len(X), step):
-            x = torch.from_numpy(X[start : start + step]).float().requires_grad_()
-            part = self.attribute(x, target=torch.from_numpy(target[start : start + step]))
-            if part.shape[2:] != x.shape[2:]:
-                part = F.interpolate(part, x.shape[2:], mode="bilinear", align_corners=False)
-            pixels = part.detach().double().sum(dim=1).flatten(1)
-            sums = torch.zeros(len(x), self.n_players, dtype=torch.float64)
-            parts.append(sums.index_add_(1, self.labels, pixels))
-        return torch.cat(parts).numpy()
+def gradients(run: str, task: Task, seed: int) -> Gradients:
+    """One of captum's methods on logits in single precision."""
+    model, masker = Lite0(torch.float32), task.masked.masker
+    some = np.random.default_rng(seed).permutation(len(task.X))[:50]
+    background = torch.from_numpy(task.X[some]).float()
+    fill = torch.from_numpy(masker.fill_).float().round()
+    return Gradients(
+        run, model.logits, model.features, masker.segments_, fill, background, RIVALS[run], seed
+    )
 
 
 def prepare(run: str, task: Task, args: argparse.Namespace) -> tuple[Attribute, dict[str, Any]]:
@@ -169,7 +141,7 @@ def prepare(run: str, task: Task, args: argparse.Namespace) -> tuple[Attribute, 
         rise.fit(task.X, task.model)
         return lambda X, target: rise.explain(X, target=target).values, {}
     if run in RIVALS:
-        return Gradients(run, task, args.seed), {}
+        return gradients(run, task, args.seed), {}
     kind = RUNS[run][0]
     start = time.perf_counter()
     explainer = kind(masker=task.masker, random_state=args.seed, **params_of(run, args), **BATCH)

@@ -201,7 +201,9 @@ class ConceptSetExplainer(LearnedExplainer):
         train, held = self._split(samples, seed)
         self._fit_encoder(samples, seed, started)
         checkpoint = self._make_checkpoint(samples, seed)
-        validate = self._validator(samples.take(held), seed)
+        # a tenth of the queries for eight validations, as a short run has
+        few = max(16, self.n_queries // (10 * 8 * (_VALIDATION_SETS + 1)))
+        validate = self._validator(samples.take(held[:few]), seed)
         rows = samples.take(train)
         rows = rows.take(slice(0, self._most_held()))
         inputs, outputs = self._encoded_with_outputs(rows)

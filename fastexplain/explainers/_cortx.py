@@ -14,7 +14,7 @@ from torch import nn
 
 from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.explainers._learned import is_number
-from fastexplain.maskers import TabularMasker
+from fastexplain.maskers import Masker
 from fastexplain.objectives import info_nce_loss
 from fastexplain.training import TargetPool, Trainer, TrainSettings
 
@@ -190,7 +190,7 @@ class CoRTXExplainer(LabelLearner):
         n_labels: int | None = None,
         n_copies: int | None = None,
         label_cache: Any = None,
-        masker: TabularMasker | None = None,
+        masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",

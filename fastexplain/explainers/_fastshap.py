@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fastexplain.explainers._shapley_learned import GAP_WEIGHT, ShapleyLearner, usual_size
-from fastexplain.maskers import TabularMasker
+from fastexplain.maskers import Masker
 from fastexplain.objectives import coalition_loss
 from fastexplain.training import TargetPool
 
@@ -121,7 +121,7 @@ class FastSHAPExplainer(ShapleyLearner):
     def __init__(
         self,
         *,
-        masker: TabularMasker | None = None,
+        masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",

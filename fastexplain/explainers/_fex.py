@@ -21,7 +21,7 @@ from fastexplain.explainers._fex_training import (
     match_moments,
 )
 from fastexplain.explainers._learned import LearnedExplainer
-from fastexplain.maskers import TabularMasker
+from fastexplain.maskers import Masker
 from fastexplain.networks import MaskPolicy
 from fastexplain.networks._players import own_parts
 from fastexplain.objectives import PPOCoefficients
@@ -201,7 +201,7 @@ class FEXExplainer(LearnedExplainer):
         self,
         objective: str = "forward_kl",
         *,
-        masker: TabularMasker | None = None,
+        masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",

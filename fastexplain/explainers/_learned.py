@@ -224,10 +224,12 @@ class LearnedExplainer(SavedState):
         left = self.n_queries - self._masked.n_queries if budget is None else budget
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
-        numbers = n_players * (n_out + 2) + self._reader.numbers()
-        if not enumerates:
-            # coalitions are kept with their answers, a bit a player
-            numbers += n_masks * (n_players // 4 + n_out)
+        numbers = self._reader.numbers()
+        if enumerates:
+            numbers += n_players * (n_out + 2)
+        else:
+            # coalitions are kept with their answers, a byte a player
+            numbers += n_masks * (n_players // 4 + n_out) + n_out
         wanted = min(wanted, max(1, POOL_BYTES // (4 * numbers)))
         if wanted > len(rows):
             drawn = self._reader.mix(rows, wanted - len(rows), rng)

@@ -11,7 +11,7 @@ from fastexplain.attribution import exact_attribution
 from fastexplain.attribution._exact import _KINDS as KINDS
 from fastexplain.attribution._scores import prediction_scores
 from fastexplain.explainers._base import BaseExplainer
-from fastexplain.maskers import TabularMasker
+from fastexplain.maskers import Masker
 from fastexplain.tables import Table
 
 __all__ = ["ExactExplainer", "RISEExplainer"]
@@ -110,7 +110,7 @@ class ExactExplainer(_PerSampleExplainer):
         self,
         kind: str = "normalized",
         *,
-        masker: TabularMasker | None = None,
+        masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",
@@ -180,7 +180,7 @@ class RISEExplainer(_PerSampleExplainer):
         n_masks: int = 1000,
         *,
         keep: float = 0.5,
-        masker: TabularMasker | None = None,
+        masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",

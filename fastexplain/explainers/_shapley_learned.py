@@ -25,6 +25,8 @@ _VALIDATION_QUERIES = 1024
 _SCORE_QUERIES = 4096
 #: of the efficiency gap in the loss, beside values that are corrected for it
 GAP_WEIGHT = 0.1
+# usual size of a class's values, beside that of the class that moves most, at least
+_LEAST_SCALE = 0.03
 _NORMALIZATIONS = ("additive", None)
 
 
@@ -191,6 +193,11 @@ class ShapleyLearner(LearnedExplainer):
         """The network with weights of its own and the labels' scale."""
         module: Any = self._build_network()
         module.body.reset(torch.Generator().manual_seed(seed))
+        if self.kind_ == "classification":
+            # of a thousand classes, most never come up: errors that are small beside every
+            # other class's would outweigh them all
+            least = _LEAST_SCALE * scale.max()
+            scale = torch.where(scale > 0, scale.clamp(min=float(least)), scale)
         # an output that never moves has the scale 0, and values of exactly 0
         module.scale.copy_(scale)
         return module

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fastexplain.explainers._labelled import LabelLearner
-from fastexplain.maskers import TabularMasker
+from fastexplain.maskers import Masker
 
 __all__ = ["SupervisedExplainer"]
 
@@ -141,7 +141,7 @@ class SupervisedExplainer(LabelLearner):
         n_labels: int | None = None,
         n_copies: int | None = None,
         label_cache: Any = None,
-        masker: TabularMasker | None = None,
+        masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
         removal: Any = "baseline",

@@ -4,4 +4,7 @@ from fastexplain.maskers._image import ImageMasker
 from fastexplain.maskers._tabular import TabularMasker
 from fastexplain.maskers._text import TextMasker
 
-__all__ = ["ImageMasker", "TabularMasker", "TextMasker"]
+__all__ = ["ImageMasker", "Masker", "TabularMasker", "TextMasker"]
+
+#: any of them
+Masker = TabularMasker | ImageMasker | TextMasker

@@ -89,7 +89,8 @@ class HiddenReader:
             images = ImageReader.fit(masker, samples, "unet", width, n_blocks)
         size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
         numbers = sum(math.prod(s.shape[1:]) for s in states)
-        call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, 256))
+        most = 256 if masked.batch_size is None else min(256, int(masked.batch_size))
+        call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, most))
         return cls(masker, layers, size, classes, images, call, width, n_blocks)
 
     def encode(self, samples: Any, masked: MaskedModel) -> Encoded:

@@ -32,6 +32,8 @@ class Experience(Protocol):
     def seek(self, position: int) -> None:
         """Go on as if so many batches had been given."""
 
+    # where it cannot give without end, ``most_batches`` tells the schedule where to end
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -243,7 +245,9 @@ class Trainer:
     def _progress(self, step: int) -> float:
         """Share of the run that is over, by steps or by time, whichever is further."""
         s = self.settings
-        share = step / s.max_steps
+        steps = min(s.max_steps, getattr(self.experience, "most_batches", s.max_steps))
+        # time alone ends a run here
+        share = min(step / max(steps, 1), 1.0 - 1e-6)
         if s.deadline is None:
             return share
         left = s.deadline - time.monotonic()

@@ -74,12 +74,17 @@ class Trajectories:
         self._given = 0
         self._current: Batch | None = None
 
+    @property
+    def most_batches(self) -> int:
+        """How many batches the queries buy."""
+        drawn = self.max_queries // (self.batch_size * self.trajectory_length)
+        return max(drawn, 1) * self.inner_updates
+
     def batch(self, module: Any, generator: torch.Generator) -> Batch | None:
         """Give the current trajectories, or draw new ones when they are used up."""
         drawn, use = divmod(self._given, self.inner_updates)
         if use == 0 or self._current is None:
-            spent = (drawn + 1) * self.batch_size * self.trajectory_length
-            if spent > self.max_queries and drawn:
+            if self._given >= self.most_batches:
                 return None
             self._current = self._draw(module, generator, drawn)
         self._given += 1

@@ -86,6 +86,31 @@ def test_patience_and_time():
     assert Trainer(module, squared, line(), score, late).run().stopped_by == "max_time"
 
 
+def test_the_schedule_ends_where_the_experience_does():
+    class Short(TargetPool):
+        most_batches = 40
+
+        def batch(self, module, generator):
+            if self.position() >= self.most_batches:
+                return None
+            return super().batch(module, generator)
+
+    weights = []
+
+    def watched(module, batch):
+        weights.append(module.weight.detach().clone())
+        return squared(module, batch)
+
+    torch.manual_seed(0)
+    x = torch.linspace(-1, 1, 64)[:, None]
+    pool = Short({"x": x, "y": 3 * x + 1}, 16, seed=0)
+    fitted = Trainer(nn.Linear(1, 1), watched, pool, score, settings(max_steps=4000)).run()
+    assert (fitted.stopped_by, fitted.n_steps) == ("queries", 40)
+    moved = [float((b - a).abs().sum()) for a, b in zip(weights[:-1], weights[1:], strict=True)]
+    # the rate rises, and has come down to next to nothing at the end
+    assert max(moved) > 10 * moved[-1] and max(moved) > 10 * moved[0]
+
+
 def test_interrupt_keeps_the_best_and_says_so():
     torch.manual_seed(0)
     module, calls = nn.Linear(1, 1), []
