@@ -278,6 +278,43 @@ def train_target(name: str, verbose: bool = True) -> nn.Module:
     return model
 
 
+def surrogate(name: str, epochs: int = 3) -> nn.Module:
+    """A copy of a target that learned to give the whole image's answer when patches are missing.
+
+    Distilled on images with 4x4 patches blanked, any number of them (Frye et al., 2021; the
+    surrogate of FastSHAP and of CoRTX's appendix J).
+    """
+    model, teacher = train_target(name), train_target(name)
+    path = CACHE / f"cifar10_{name}_surrogate.pt"
+    if path.exists():
+        model.load_state_dict(torch.load(path, weights_only=True))
+        return model.eval()
+    images, rng = torch.from_numpy(cifar10("train")[0]), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
+    steps = epochs * (len(images) // 128)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps, pct_start=0.1)
+    model.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(images), generator=rng)[: len(images) // 128 * 128].split(
+            128
+        ):
+            x = images[rows].float() / 255
+            share = torch.rand((len(x), 1, 1, 1), generator=rng)
+            keep = (torch.rand((len(x), 1, 8, 8), generator=rng) < share).float()
+            with torch.autocast("cpu", torch.bfloat16):
+                with torch.no_grad():
+                    wanted = _logits(teacher(x)).float().softmax(dim=1)
+                keep = keep.repeat_interleave(4, 2).repeat_interleave(4, 3)
+                logits = _logits(model(x * keep)).float()
+            loss = F.cross_entropy(logits, wanted)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    torch.save(model.eval().state_dict(), path)
+    return model
+
+
 class Deployed(nn.Module):
     """A target as it is served: images of 0 to 255, convolutions in bfloat16.
 

@@ -6,7 +6,9 @@ A target is trained once (``_images.py``) and served in bfloat16, as on a small 
 explainer is fitted on training images and judged on test images that neither saw, one forward
 pass an image: positive and negative perturbation AUC by accuracy and by probability, inclusion
 and exclusion AUC of top-1, log-odds, and the smallest prefix that keeps the prediction within
-0.1. Rivals that ask the model for every image stand beside them. Rows are saved as they come.
+0.1. Rivals that ask the model for every image stand beside them. With ``--surrogate`` what is
+explained and judged is a surrogate of the target, distilled on masked images (CoRTX Table 6).
+Rows are saved as they come; runs that are saved with the same settings are not made again.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from _images import Deployed, accuracy, cifar10, train_target
+from _images import CACHE, CIFAR_CLASSES, Deployed, accuracy, cifar10, surrogate, train_target
 from _report import RESULTS, print_table, save
 from _rivals import Gradients
 
@@ -89,6 +93,12 @@ RIVALS = ("random", "RISE 500", "KernelSHAP 512", "KernelSHAP 512 log-odds")
 GRADIENTS = {"Grad-CAM": 1, "Saliency": 1, "SmoothGrad": 50, "IG": 200, "GradientSHAP": 100}
 
 
+# those of Figure 4, and images in it
+FIGURE = ("FEX PPO kl=0", "FEX PPO", "FEX", "concept sets", "FastSHAP log-odds", "RISE 500")
+SHOWN = 6
+Attribute = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
 class Scaled(torch.nn.Module):
     """The target in single precision: images of 0 to 255 to logits."""
 
@@ -136,90 +146,138 @@ class Judge:
         }
 
 
+class Task:
+    """The target, images to fit on, images that are judged, and how attributions are made."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.name, self.seed = args.target, args.seed
+        self.target = surrogate(args.target) if args.surrogate else train_target(args.target)
+        self.model = Deployed(self.target).eval()
+        self.odds = Deployed(self.target, log_odds=True).eval()
+        X, (X_test, y_test) = cifar10("train")[0], cifar10("test")
+        self.accuracy = accuracy(self.model, X_test, y_test)
+        self.X = X[np.random.default_rng(0).permutation(len(X))]
+        self.X_test = X_test[: args.images]
+        self.masker = ImageMasker(patch_size=4)
+        rise = RISEExplainer(500, masker=self.masker, random_state=self.seed)
+        self.rise = rise.fit(self.X[:1000], self.model)
+        self.judge = Judge(self.rise.masked_model_, self.X_test, self.seed)
+
+    def two_classes(self) -> np.ndarray:
+        """The two likeliest classes of the images that are shown, (2, SHOWN)."""
+        answers = self.judge.masked.outputs(self.judge.samples.take(slice(0, SHOWN)))
+        return answers.topk(2, dim=1).indices.T.numpy()
+
+    def prepare(self, run: str) -> tuple[Attribute, dict[str, Any]]:
+        """What attributes images to classes, and what is to be told of its making."""
+        rng = np.random.default_rng(self.seed)
+        if run == "random":
+            return lambda X, target: rng.random((len(X), 64)), {}
+        if run == "RISE 500":
+            return lambda X, target: self.rise.explain(X, target=target).values, {}
+        if run in GRADIENTS:
+            exact = Scaled(self.target).eval()
+            layer = exact.model.body[10] if self.name == "resnet" else None
+            some = torch.from_numpy(self.X[:50]).float()
+            players = self.judge.masked.masker.segments_
+            given = (layer, players, torch.zeros(3), some, GRADIENTS[run], self.seed)
+            return Gradients(run, exact, *given), {}
+        if run.startswith("KernelSHAP"):
+            return lambda X, target: self.kernel(run, X, target, rng), {}
+        return self.learned(run)
+
+    def kernel(
+        self, run: str, X: np.ndarray, target: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """KernelSHAP with 512 coalitions of each image."""
+        masked = self.judge.masked
+        if run.endswith("log-odds"):
+            predictor = make_predictor(self.odds, self.X[:64], output="regression")
+            masked = MaskedModel(predictor, masked.masker)
+        found = KernelShapley(512).labels(masked, masked.masker.wrap(X), rng).values
+        return found[np.arange(len(found)), :, target]
+
+    def learned(self, run: str) -> tuple[Attribute, dict[str, Any]]:
+        """Fit an explainer."""
+        kind, own, by_odds = RUNS[run]
+        params = dict(own)
+        n = params.pop("images", len(self.X))
+        if params["network"] == "frozen":
+            params["network"] = FROZEN[self.name]
+        output = "regression" if by_odds else "probability"
+        explainer = kind(masker=self.masker, output=output, random_state=self.seed, **params)
+        start = time.perf_counter()
+        explainer.fit(self.X[:n], self.odds if by_odds else self.model)
+        told = {"fit_s": time.perf_counter() - start, "train_images": n}
+        told |= {"queries": explainer.n_model_queries_, "best_score": explainer.best_score_}
+        told["steps"] = explainer.n_iter_
+        return lambda X, target: explainer.explain(X, target=target).values, told
+
+
+def picture(task: Task, held: dict[str, np.ndarray], path: Path) -> None:
+    """FEX Figure 4 and the papers' examples: what speaks for each of the two likeliest classes."""
+    from matplotlib.figure import Figure
+
+    images, (first, second) = task.X_test[:SHOWN], task.two_classes()
+    figure = Figure(figsize=(1.1 * (1 + 2 * len(held)), 1.2 * SHOWN))
+    axes = figure.subplots(SHOWN, 1 + 2 * len(held), squeeze=False)
+    for i, row in enumerate(axes):
+        row[0].imshow(images[i].transpose(1, 2, 0))
+        for j, (run, maps) in enumerate(held.items()):
+            for side, chosen in enumerate((first, second)):
+                ax, values = row[1 + 2 * j + side], maps[side, i]
+                share = values.argsort().argsort().reshape(8, 8) / 63
+                ax.imshow(images[i].mean(axis=0), cmap="gray", alpha=0.6)
+                ax.imshow(share, cmap="autumn_r", extent=(-0.5, 31.5, 31.5, -0.5), alpha=share)
+                title = f"{run}\n{CIFAR_CLASSES[chosen[i]]}" if i == 0 else CIFAR_CLASSES[chosen[i]]
+                ax.set_title(title, fontsize=7)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    figure.tight_layout(pad=0.3)
+    figure.savefig(path, dpi=130)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--target", default="resnet", choices=["resnet", "vit"])
-    parser.add_argument(
-        "--runs",
-        nargs="*",
-        default=[*RIVALS, *GRADIENTS, *MAIN],
-        choices=[*RIVALS, *GRADIENTS, *RUNS],
-    )
+    known = [*RIVALS, *GRADIENTS, *RUNS]
+    first = [*RIVALS, *GRADIENTS, *MAIN]
+    parser.add_argument("--runs", nargs="*", default=first, choices=known)
     parser.add_argument("--images", type=int, default=500, help="test images that are judged")
+    parser.add_argument("--surrogate", action="store_true", help="CoRTX Table 6: of a surrogate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    target = train_target(args.target)
-    model, odds = Deployed(target).eval(), Deployed(target, log_odds=True).eval()
-    X, _ = cifar10("train")
-    X_test, y_test = cifar10("test")
-    right = accuracy(model, X_test, y_test)
-    order = np.random.default_rng(0).permutation(len(X))
-    X, X_test = X[order], X_test[: args.images]
-    print(f"{args.target}: accuracy {right:.3f}")
-    name = f"cifar10_{args.target}"
+    task = Task(args)
+    print(f"{args.target}: accuracy {task.accuracy:.3f}")
+    name = f"cifar10_{args.target}" + ("_surrogate" if args.surrogate else "")
     path = RESULTS / f"{name}.json"
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
-
-    masker = ImageMasker(patch_size=4)
-    rise = RISEExplainer(500, masker=masker, random_state=args.seed).fit(X[:1000], model)
-    judge = Judge(rise.masked_model_, X_test, args.seed)
-    rng = np.random.default_rng(args.seed)
     for run in args.runs:
-        start = time.perf_counter()
         row: dict[str, Any] = {"run": run, "seed": args.seed, "images": args.images}
         row["params"] = repr(RUNS[run][1]) if run in RUNS else ""
         if any(row.items() <= saved.items() for saved in rows):
             continue
-        if run == "random":
-            values = rng.random((len(X_test), 64))
-        elif run == "RISE 500":
-            values = rise.explain(X_test).values
-        elif run in GRADIENTS:
-            exact = Scaled(target).eval()
-            layer = exact.model.body[10] if args.target == "resnet" else None
-            some = torch.from_numpy(X[:50]).float()
-            players = judge.masked.masker.segments_
-            given = (layer, players, torch.zeros(3), some, GRADIENTS[run], args.seed)
-            values = Gradients(run, exact, *given)(X_test, judge.target)
-        elif run.startswith("KernelSHAP"):
-            asked = judge.masked
-            if run.endswith("log-odds"):
-                predictor = make_predictor(odds, X[:64], output="regression")
-                asked = MaskedModel(predictor, judge.masked.masker)
-            found = KernelShapley(512).labels(asked, judge.samples, rng).values
-            values = found[np.arange(len(found)), :, judge.target]
-        else:
-            kind, own, by_odds = RUNS[run]
-            params = dict(own)
-            n = params.pop("images", len(X))
-            if params["network"] == "frozen":
-                params["network"] = FROZEN[args.target]
-            explainer = kind(
-                masker=masker,
-                output="regression" if by_odds else "probability",
-                random_state=args.seed,
-                **params,
-            ).fit(X[:n], odds if by_odds else model)
-            row |= {"fit_s": time.perf_counter() - start, "train_images": n}
-            row |= {"queries": explainer.n_model_queries_, "best_score": explainer.best_score_}
-            row["steps"] = explainer.n_iter_
-            start = time.perf_counter()
-            values = explainer.explain(X_test, target=judge.target).values
-        row["explain_s"] = time.perf_counter() - start
-        row |= judge(values)
+        attribute, told = task.prepare(run)
+        start = time.perf_counter()
+        values = attribute(task.X_test, task.judge.target)
+        row |= told | {"explain_s": time.perf_counter() - start} | task.judge(values)
+        shown = [attribute(task.X_test[:SHOWN], chosen) for chosen in task.two_classes()]
+        np.save(CACHE / f"{name}_{run}_{args.seed}.npy", np.stack(shown))
         rows = [r for r in rows if (r["run"], r["seed"]) != (run, args.seed)] + [row]
         print_table([row], list(row))
-        save(name, vars(args) | {"accuracy": right}, rows)
+        save(name, vars(args) | {"accuracy": task.accuracy}, rows)
     print("\nFEX Tables 2 and 4, Concept Table 1: perturbation curves")
     curves = ["run", "positive", "negative", "positive_p", "negative_p", "set_size"]
     print_table(rows, [*curves, "log_odds", "queries", "fit_s", "explain_s"])
     print("\nCoRTX Tables 1 and 4: inclusion and exclusion of top-1, log-odds and their change")
-    kinds = ("", "_odds", "_delta")
-    print_table(
-        rows, ["run", *(f"{side}{k}" for k in kinds for side in ("exclusion", "inclusion"))]
-    )
+    sides = [f"{side}{k}" for k in ("", "_odds", "_delta") for side in ("exclusion", "inclusion")]
+    print_table(rows, ["run", *sides])
+    files = {run: CACHE / f"{name}_{run}_{args.seed}.npy" for run in FIGURE}
+    held = {run: np.load(file) for run, file in files.items() if file.exists()}
+    if held:
+        picture(task, held, RESULTS / f"{name}.png")
 
 
 if __name__ == "__main__":
