@@ -66,13 +66,14 @@ SMALL: dict[str, Any] = {
     "max_steps": 3000,
     "n_queries": 400_000,
 }
+SETS = COPY | {"max_steps": 4000, "learning_rate": 1e-3, "n_queries": 1_000_000}
 PPO: dict[str, Any] = COPY | {"objective": "ppo", "max_steps": 1500, "n_queries": 400_000}
 # explainers, their settings, and whether they explain log-odds in place of probabilities
 RUNS: dict[str, tuple[Any, dict[str, Any], bool]] = {
     "FastSHAP log-odds": (FastSHAPExplainer, COPY | {"n_masks": 8}, True),
     "FastSHAP": (FastSHAPExplainer, COPY | {"n_masks": 8}, False),
     "FEX": (FEXExplainer, COPY | {"n_masks": 16}, False),
-    "concept sets": (ConceptSetExplainer, COPY | {"n_queries": 1_000_000}, False),
+    "concept sets": (ConceptSetExplainer, SETS, False),
     "CoRTX": (CoRTXExplainer, COPY | {"label_source": "kernel", "n_labels": 200}, False),
     # FEX Table 4 at a fifth of the queries: g, trajectories, the class term, training images
     "FEX frozen": (FEXExplainer, SMALL | {"network": "frozen", "n_masks": 16}, False),

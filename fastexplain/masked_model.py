@@ -12,8 +12,8 @@ import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
 from fastexplain.predictors import Predictor
-from fastexplain.predictors._hidden import hidden_states
-from fastexplain.tables import Table
+from fastexplain.predictors._hidden import hidden_states, stage_layers
+from fastexplain.tables import Table, as_table
 
 __all__ = ["MaskedModel"]
 
@@ -234,6 +234,19 @@ class MaskedModel:
         if not math.isfinite(_sum(outputs)):
             _refuse_broken(outputs, np.arange(len(samples)))
         return outputs, states
+
+    def wrapped(self, X: Any) -> Any:
+        """Samples in the container that the masker works on; those that are in it already pass."""
+        if hasattr(X, "n_columns") and hasattr(X, "fingerprint"):
+            return X
+        wrap = getattr(self.masker, "wrap", None)
+        return as_table(X) if wrap is None else wrap(X)
+
+    def layers(self, images: Any) -> list[str] | None:
+        """Layers of a torch module that see images best; see ``stage_layers``."""
+        inputs = self.masker.whole(images, self.predictor)
+        self._count(len(images))
+        return stage_layers(self.predictor, inputs, images.size)
 
     def _count(self, n: int) -> None:
         self.n_queries += n

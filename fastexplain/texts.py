@@ -29,6 +29,10 @@ class TokenBatch:
         1 where the model looks, 0 at padding.
     types : int64 tensor of shape (B, L), optional
         Token types, for models that take them.
+    start : int64 tensor of shape (B,), optional
+        Place of each text's first token, where padding stands at the left; its last one is at
+        L - 1 then. Default: at 0, with padding at the right. The attention cannot tell: it
+        has zeros at removed tokens, too.
 
     Examples
     --------
@@ -43,6 +47,7 @@ class TokenBatch:
     ids: torch.Tensor
     attention: torch.Tensor
     types: torch.Tensor | None = None
+    start: torch.Tensor | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -54,12 +59,14 @@ class TokenBatch:
 
     def __getitem__(self, rows: Any) -> TokenBatch:
         types = None if self.types is None else self.types[rows]
-        return TokenBatch(self.ids[rows], self.attention[rows], types)
+        start = None if self.start is None else self.start[rows]
+        return TokenBatch(self.ids[rows], self.attention[rows], types, start)
 
     def to(self, device: torch.device | str | None) -> TokenBatch:
         """The same tokens on a device."""
         types = None if self.types is None else self.types.to(device)
-        return TokenBatch(self.ids.to(device), self.attention.to(device), types)
+        start = None if self.start is None else self.start.to(device)
+        return TokenBatch(self.ids.to(device), self.attention.to(device), types, start)
 
 
 class Texts:

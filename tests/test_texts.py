@@ -93,7 +93,8 @@ def test_fingerprint():
 @pytest.mark.parametrize("rows", [slice(1, 3), np.array([2, 0]), torch.tensor([1])])
 def test_token_batch(types, rows):
     ids = torch.arange(12).reshape(3, 4)
-    batch = TokenBatch(ids, ids % 2, ids % 3 if types else None)
+    start = torch.tensor([2, 0, 1]) if types else None
+    batch = TokenBatch(ids, ids % 2, ids % 3 if types else None, start)
     assert batch.shape == (3, 4)
     assert len(batch) == 3
     part = batch[rows].to("cpu")
@@ -102,14 +103,16 @@ def test_token_batch(types, rows):
     torch.testing.assert_close(part.attention, ids[rows] % 2)
     if types:
         torch.testing.assert_close(part.types, ids[rows] % 3)
+        torch.testing.assert_close(part.start, start[rows])
     else:
-        assert part.types is None
+        assert part.types is None and part.start is None
 
 
 def test_token_batch_moves_devices():
     ids = torch.zeros((1, 2), dtype=torch.int64)
-    moved = TokenBatch(ids, ids, ids).to("meta")
-    assert {moved.ids.device.type, moved.attention.device.type, moved.types.device.type} == {"meta"}
+    moved = TokenBatch(ids, ids, ids, ids[:, 0]).to("meta")
+    parts = (moved.ids, moved.attention, moved.types, moved.start)
+    assert {part.device.type for part in parts} == {"meta"}
 
 
 @pytest.mark.parametrize(

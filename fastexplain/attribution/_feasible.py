@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ def minimal_prefixes(
     Parameters
     ----------
     masked : MaskedModel
-    samples : Table, Images or Texts of n samples
+    samples : n rows, images or texts, as users give them or wrapped by the masker
     values : ndarray of shape (n, N)
         Attributions; larger ones come first.
     target : int ndarray of shape (n,)
@@ -81,6 +82,7 @@ def minimal_prefixes(
         The set of all players is feasible, so that there is always one.
     """
     _check_epsilon(epsilon)
+    samples = masked.wrapped(samples)
     if search not in _SEARCHES:
         raise ValueError(f"search must be one of {_SEARCHES}, got {search!r}.")
     null = masked.masker.null_players(samples)
@@ -148,7 +150,7 @@ def minimum_sets(
     Parameters
     ----------
     masked : MaskedModel
-    samples : Table, Images or Texts of n samples
+    samples : n rows, images or texts, as users give them or wrapped by the masker
         With at most 16 players that are not null.
     target : int ndarray of shape (n,)
     epsilon : float
@@ -159,6 +161,7 @@ def minimum_sets(
         Of several smallest sets, the one with the smallest drop.
     """
     _check_epsilon(epsilon)
+    samples = masked.wrapped(samples)
     null = masked.masker.null_players(samples)
     most = int((~null).sum(axis=1).max(initial=0))
     if most > 16:
@@ -185,8 +188,9 @@ def minimum_sets(
 
 
 def _check_epsilon(epsilon: float) -> None:
-    if not epsilon > 0:
-        raise ValueError(f"epsilon must be above 0, got {epsilon!r}.")
+    number = isinstance(epsilon, numbers.Real) and not isinstance(epsilon, bool)
+    if not number or not epsilon > 0:
+        raise ValueError(f"epsilon must be a number above 0, got {epsilon!r}.")
 
 
 def _names(masker: Any, n_players: int) -> list[str]:

@@ -221,10 +221,10 @@ class ConceptSetExplainer(LearnedExplainer):
             trajectory_length=self.n_sets,
             inner_updates=self.inner_updates,
             batch_size=self.batch_size,
-            max_queries=self.n_queries,
+            max_queries=self._queries_left(),
             seed=seed,
         )
-        settings = self._settings(self.max_steps, seed, started)
+        settings = self._settings(self.max_steps, seed, started, experience.most_batches)
         trainer = Trainer(module, self._loss, experience, validate, settings, checkpoint)
         self._finish(module, self._train(trainer))
 
@@ -320,7 +320,10 @@ class ConceptSetExplainer(LearnedExplainer):
         epsilon: float = 0.1,
         search: str = "bisection",
     ) -> FeasibleSets:
-        """Find for each sample the smallest prefix of the ranking that is feasible.
+        """Find for each sample a short prefix of the ranking that is feasible.
+
+        With ``search="scan"`` the shortest; bisection may miss it where drops do not fall as
+        players come in.
 
         Parameters
         ----------

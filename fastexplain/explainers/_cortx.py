@@ -56,7 +56,7 @@ class CoRTXExplainer(LabelLearner):
         Tau of Eq. 5.
     contrastive_steps : int, default=300
         Optimiser steps of the encoder; 0 leaves it as drawn (the supervised explainer).
-    contrastive_batch_size : int, default=1024
+    contrastive_batch_size : int, default=1024, of images and texts 128
         Rows that are told from each other.
     contrastive_learning_rate : float, default=3e-4
         Of the encoder. At the labels' rate the encoder ends where labels cannot move it well.
@@ -168,7 +168,11 @@ class CoRTXExplainer(LabelLearner):
             "max_steps": 10_000,
             "batch_size": 256,
             "learning_rate": 3e-3,
+            "contrastive_batch_size": 1024,
         }
+    )
+    _sample_defaults = MappingProxyType(
+        {**LabelLearner._sample_defaults, "contrastive_batch_size": 128}
     )
 
     def __init__(
@@ -180,7 +184,7 @@ class CoRTXExplainer(LabelLearner):
         keep_probability: float = 0.5,
         temperature: float = 0.02,
         contrastive_steps: int = 300,
-        contrastive_batch_size: int = 1024,
+        contrastive_batch_size: int | None = None,
         contrastive_learning_rate: float = 3e-4,
         freeze_encoder: bool = False,
         n_head_layers: int = 1,
@@ -268,6 +272,8 @@ class CoRTXExplainer(LabelLearner):
             rng = np.random.default_rng([seed, 8])
             background = self.masker_.n_background_
             room = _POSITIVE_SHARE * self.n_queries / (_DRAWS * self.n_positives * background)
+            # a pair is two samples, and each sample is in several pairs
+            room = min(room, self._most_held() / (2 * _DRAWS))
             learn = table.take(train[: max(_FEWEST_PAIRS, int(room))])
             deadline = None if self.max_time is None else started + 0.6 * float(self.max_time)
             test = self._pairs(table.take(held[: max(_FEWEST_PAIRS, int(0.1 * room))]), rng)
@@ -279,7 +285,9 @@ class CoRTXExplainer(LabelLearner):
                 return _share_told(network, test)
 
             settings = self._contrast_settings(seed, started)
-            experience = TargetPool(pairs, self.contrastive_batch_size, seed)
+            size = self.contrastive_batch_size
+            assert size is not None  # chosen by the kind of data
+            experience = TargetPool(pairs, size, seed)
             fitted = Trainer(encoder, loss, experience, validate, settings).run()
             if fitted.stopped_by == "interrupt":
                 # labels are in the checkpoint by now; what is left would take long

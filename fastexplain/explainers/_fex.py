@@ -283,7 +283,8 @@ class FEXExplainer(LearnedExplainer):
             reset: Any = getattr(part, "reset", None)
             if reset is not None:
                 reset(torch_rng)
-        settings = self._settings(self.max_steps, seed, started)
+        most = getattr(experience, "most_batches", None)
+        settings = self._settings(self.max_steps, seed, started, most)
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)
         # the value network has done its part once the policy is trained
@@ -332,7 +333,7 @@ class FEXExplainer(LearnedExplainer):
             trajectory_length=self.trajectory_length,
             inner_updates=self.inner_updates,
             batch_size=self.batch_size,
-            max_queries=self.n_queries,
+            max_queries=self._queries_left(),
             seed=seed,
         )
         policy = self._policy("linear")

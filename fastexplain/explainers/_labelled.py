@@ -224,11 +224,8 @@ class LabelLearner(ShapleyLearner):
         truth = labels.flatten(0, 1).numpy()
 
         def validate(module: nn.Module) -> float:
-            device = next(module.parameters()).device
-            null = inputs["null"].to(device)
-            with torch.inference_mode():
-                ranks = decode_ranking(module(inputs["x"].to(device), null), null)
-            return float(rank_accuracy(ranks.flatten(0, 1).cpu().numpy(), truth).mean())
+            ranks = decode_ranking(self._forward(module, inputs), inputs["null"])
+            return float(rank_accuracy(ranks.flatten(0, 1).numpy(), truth).mean())
 
         return validate
 

@@ -104,7 +104,9 @@ class LearnedExplainer(SavedState):
         """Fit a copy and take its state, so that a failed fit leaves this estimator as it was."""
         self._validate_parameters()
         trial = type(self)(**self.get_params(deep=False))
-        fit(trial)
+        # whatever mode the caller is in: networks are trained here
+        with torch.inference_mode(False), torch.enable_grad():
+            fit(trial)
         for name in [name for name in vars(self) if _is_fitted(name)]:
             delattr(self, name)
         params = self.get_params(deep=False)
@@ -278,13 +280,21 @@ class LearnedExplainer(SavedState):
         reference = truth.mean.flatten(0, 1).numpy()
 
         def validate(module: nn.Module) -> float:
-            device = next(module.parameters()).device
-            with torch.inference_mode():
-                logits = module(inputs["x"].to(device), inputs["null"].to(device))
-            found = logits.float().cpu().reshape(reference.shape).numpy()
+            found = self._forward(module, inputs).float().reshape(reference.shape).numpy()
             return float(rank_correlation(found, reference).mean())
 
         return validate
+
+    @torch.inference_mode()
+    def _forward(self, module: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """What a network answers to encoded samples, as many at once as ``explain`` takes."""
+        device = next(module.parameters()).device
+        parts = zip(
+            inputs["x"].split(self._reader.call_samples),
+            inputs["null"].split(self._reader.call_samples),
+            strict=True,
+        )
+        return torch.cat([module(x.to(device), null.to(device)).cpu() for x, null in parts])
 
     def _affordable(self, table: Any, size: int) -> tuple[int, Any]:
         """Coalitions a row, and rows, of a tenth of the budget at most."""
@@ -296,6 +306,10 @@ class LearnedExplainer(SavedState):
             size //= 2
         n = int(max(16, room / masks_needed(null, size).mean()))
         return size, table.take(slice(0, n))
+
+    def _queries_left(self) -> int:
+        """What of ``n_queries`` has not been spent, and half of it at least."""
+        return max(self.n_queries - self._masked.n_queries, self.n_queries // 2)
 
     def _most_held(self) -> int:
         """Encoded samples that fit into the memory that may be taken."""
@@ -321,12 +335,16 @@ class LearnedExplainer(SavedState):
 
         return ask
 
-    def _settings(self, max_steps: int, seed: int, started: float) -> TrainSettings:
+    def _settings(
+        self, max_steps: int, seed: int, started: float, most_steps: int | None = None
+    ) -> TrainSettings:
+        """Of a run that ends after ``max_steps``, or ``most_steps`` that the queries buy."""
+        steps = max_steps if most_steps is None else min(max_steps, most_steps)
         return TrainSettings(
             max_steps=max_steps,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
-            eval_every=max(1, min(250, max_steps // 8)),
+            eval_every=max(1, min(250, steps // 8)),
             patience=self.patience,
             device=self.device,
             precision=self.precision,

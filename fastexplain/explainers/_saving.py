@@ -131,7 +131,7 @@ class SavedState(BaseExplainer):
         self._spread = weights.pop("spread", None)
         self._model, self._masked = None, None  # type: ignore[assignment]
         own = {k.removeprefix("network."): v for k, v in weights.items()}
-        if getattr(self._reader, "needs_model", False):
+        if self._reader.needs_model:
             # a copy of the model has the model's own layers
             self._network, self._waiting = None, own
         else:

@@ -137,16 +137,16 @@ class ShapleyLearner(LearnedExplainer):
         size = (labels**2).sum(dim=(0, 2))
         # an output that never moves has nothing to explain
         told = size > 0
+        unit = self._floored(size.sqrt()) ** 2
 
         def validate(module: nn.Module) -> float:
-            device = next(module.parameters()).device
-            with torch.inference_mode():
-                values = module(inputs["x"].to(device), inputs["null"].to(device)).cpu()
+            if not bool(told.any()):
+                return 1.0
+            values = self._forward(module, inputs)
             if self._adds_up():
                 values = spread_gap(values, total, inputs["null"])[0]
             error = ((values - labels) ** 2).sum(dim=(0, 2))
-            share = 1.0 - error[told] / size[told]
-            return float(share.mean()) if bool(told.any()) else 1.0
+            return float(1.0 - (error / unit)[told].sum() / (size / unit)[told].sum())
 
         return validate
 
@@ -193,14 +193,20 @@ class ShapleyLearner(LearnedExplainer):
         """The network with weights of its own and the labels' scale."""
         module: Any = self._build_network()
         module.body.reset(torch.Generator().manual_seed(seed))
-        if self.kind_ == "classification":
-            # of a thousand classes, most never come up: errors that are small beside every
-            # other class's would outweigh them all
-            least = _LEAST_SCALE * scale.max()
-            scale = torch.where(scale > 0, scale.clamp(min=float(least)), scale)
         # an output that never moves has the scale 0, and values of exactly 0
-        module.scale.copy_(scale)
+        module.scale.copy_(self._floored(scale))
         return module
+
+    def _floored(self, scale: torch.Tensor) -> torch.Tensor:
+        """Sizes of outputs (K,) that errors are told in.
+
+        Of a thousand classes most hardly ever come up: errors in them that are small beside any
+        other class's values would outweigh all others.
+        """
+        if self.kind_ != "classification":
+            return scale
+        least = float(_LEAST_SCALE * scale.max())
+        return torch.where(scale > 0, scale.clamp(min=least), scale)
 
     def _efficient(
         self, module: Any, batch: dict[str, torch.Tensor]

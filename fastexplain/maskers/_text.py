@@ -152,7 +152,8 @@ class TextMasker:
         if not texts.sizes.any():
             raise ValueError(
                 "None of the texts has a player: they are empty, or the tokenizer drops all "
-                "their characters."
+                "their characters. There is nothing to explain; leave empty texts out, or give "
+                "them beside others, where they get no values."
             )
         return texts
 

@@ -36,8 +36,14 @@ class TokenRules:
     left: bool
     types: bool
 
-    def batch(self, ids: torch.Tensor, attention: torch.Tensor) -> TokenBatch:
-        """Batch of ids (B, L) where the model looks at those marked in a bool tensor (B, L)."""
+    def batch(
+        self, ids: torch.Tensor, attention: torch.Tensor, places: torch.Tensor | None = None
+    ) -> TokenBatch:
+        """Batch of ids (B, L) where the model looks at those marked in a bool tensor (B, L).
+
+        ``places`` (B, L) marks what is no padding between texts: removed tokens that keep their
+        places as well. Default: where the model looks.
+        """
         ids = torch.where(attention, ids, self.pad_id)
         # a model that looks at nothing answers NaN: of a text without any token it sees one
         # padding token
@@ -45,7 +51,12 @@ class TokenRules:
         if bool(blind.any()):
             attention = attention.clone()
             attention[blind, -1 if self.left else 0] = True
-        return TokenBatch(ids, attention.long(), torch.zeros_like(ids) if self.types else None)
+        start = None
+        if self.left:
+            length = (attention if places is None else places).sum(dim=1).clamp(min=1)
+            start = ids.shape[1] - length
+        types = torch.zeros_like(ids) if self.types else None
+        return TokenBatch(ids, attention.long(), types, start)
 
 
 def pad_tokens(texts: Texts, pad_id: int, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,14 +126,15 @@ class TokenInputs:
         kept = kept.flatten(0, 1)
         if self.rules.fill == "mask":
             return self.rules.batch(torch.where(kept, ids, self.rules.mask_id), attention)
-        kept = kept & attention
+        places, kept = attention, kept & attention
         if self.rules.fill == "delete":
             # what is left moves together: in order, it fills the first places of each row
             left, pad_id = self.rules.left, self.rules.pad_id
             lengths = kept.sum(dim=1)
             ids = _spread(ids[kept], lengths, pad_id, left)
             kept = _spread(torch.ones(int(lengths.sum()), dtype=torch.bool), lengths, False, left)
-        return self.rules.batch(ids, kept)
+            places = kept
+        return self.rules.batch(ids, kept, places)
 
 
 def _kept_tokens(masks: np.ndarray, player: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastexplain.masked_model import MaskedModel
-from fastexplain.tables import as_table
 
-__all__ = ["Ranked", "as_samples", "check_attributions", "rank_players"]
+__all__ = ["Ranked", "check_attributions", "rank_players"]
 
 
 class Ranked(NamedTuple):
@@ -37,14 +36,6 @@ class Ranked(NamedTuple):
         return np.arange(self.place.shape[1]) >= self.counts[:, None]
 
 
-def as_samples(masked: MaskedModel, X: Any) -> Any:
-    """Wrap what the user gave in the container that the masker works on."""
-    if hasattr(X, "n_columns") and hasattr(X, "fingerprint"):
-        return X
-    wrap = getattr(masked.masker, "wrap", None)
-    return as_table(X) if wrap is None else wrap(X)
-
-
 def check_attributions(
     masked: MaskedModel, X: Any, values: Any, target: Any = None
 ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
@@ -52,7 +43,7 @@ def check_attributions(
 
     ``target=None`` asks the model for its largest output of each sample.
     """
-    samples = as_samples(masked, X)
+    samples = masked.wrapped(X)
     values, n = np.asarray(values, float), len(samples)
     if n == 0:
         raise ValueError("There are no rows to perturb.")

@@ -26,6 +26,8 @@ class CopyTrunk(nn.Module):
         What is read of it; see ``hidden_states``.
     size : int
         Numbers of all these layers' states together, for one cell.
+    tokens : (int, int) or None
+        Rows and columns of the model's tokens, where it tells them.
     channels : {"first", "last", "none"}
         Where the model takes the channels of images.
     whole_numbers : bool
@@ -43,6 +45,7 @@ class CopyTrunk(nn.Module):
         call: Any,
         layers: list[str] | None,
         size: int,
+        tokens: tuple[int, int] | None,
         channels: str,
         whole_numbers: bool,
         labels: torch.Tensor | None,
@@ -52,7 +55,7 @@ class CopyTrunk(nn.Module):
     ) -> None:
         super().__init__()
         self.copy = Pretrained(call.module)
-        self.call, self.layers = call, layers
+        self.call, self.layers, self.tokens = call, layers, tokens
         self.channels, self.whole_numbers = channels, whole_numbers
         self.own_labels, self.n_players = labels is None, n_players
         fixed = torch.zeros(0) if labels is None else labels[None]
@@ -66,13 +69,16 @@ class CopyTrunk(nn.Module):
 
     def states(self, x: torch.Tensor) -> torch.Tensor:
         """States of the images and of their players, (B, 1 + N, size + 1), as hidden ones are."""
+        if self.training and len(x) == 1:
+            # a batch norm learns nothing from one image, and may refuse it
+            self.copy.eval()
         labels = self.labels
         if self.own_labels:
             labels, x = x[:, -1].long(), x[:, :-1]
         found = []
         present = torch.ones((len(x), self.n_players + 1, 1), device=x.device)
         for state in trained_states(self.call, self._as_taken(x), self.layers):
-            cells, special, grid = grid_cells(state.float(), (x.shape[2], x.shape[3]))
+            cells, special, grid = grid_cells(state.float(), (x.shape[2], x.shape[3]), self.tokens)
             shares = grid_shares(labels, grid, self.n_players)
             players = torch.matmul(shares, cells)
             found.append(torch.cat([special.mean(dim=1, keepdim=True), players], dim=1))

@@ -34,23 +34,28 @@ def grid_shares(labels: torch.Tensor, grid: tuple[int, int], n_players: int) -> 
 
 
 def grid_cells(
-    state: torch.Tensor, size: tuple[int, int]
+    state: torch.Tensor, size: tuple[int, int], tokens: tuple[int, int] | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
     """States of a grid of cells (B, P, d), those of the whole (B, S, d), and the grid.
 
-    ``state`` is (B, d, h, w) or (B, L, d), ``size`` the height and width of the images.
+    ``state`` is (B, d, h, w) or (B, L, d), ``size`` the height and width of the images, and
+    ``tokens`` the grid that the model's tokens form, where it tells.
 
-    Tokens beyond the largest grid in the image's proportions, such as those of classes, come
-    first and stand for the whole. Where a square leaves fewer of them, and the image's
-    proportions more than one, the model has been given the image as a square.
+    Tokens beyond it, such as those of classes, come first and stand for the whole. Where the
+    model does not tell, the grid is the largest one in the image's proportions; or a square, if
+    that leaves one token at most and the image's proportions more: the model has then been given
+    the image as a square.
     """
     if state.ndim == 4:
         cells = state.flatten(2).transpose(1, 2)
         return cells, cells.mean(dim=1, keepdim=True), (state.shape[2], state.shape[3])
     length = state.shape[1]
-    grids = [_grid(length, size[0] / size[1]), _grid(length, 1.0)]
-    likely = [grid for grid in grids if length - math.prod(grid) <= 1]
-    rows, columns = likely[0] if likely else max(grids, key=math.prod)
+    if tokens is not None and math.prod(tokens) <= length:
+        rows, columns = tokens
+    else:
+        grids = [_grid(length, size[0] / size[1]), _grid(length, 1.0)]
+        likely = [grid for grid in grids if length - math.prod(grid) <= 1]
+        rows, columns = likely[0] if likely else max(grids, key=math.prod)
     n_special = length - rows * columns
     cells = state[:, n_special:]
     special = state[:, :n_special] if n_special else cells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Self
 
 import torch
 from torch import nn
@@ -84,11 +85,27 @@ class PlayerNetwork(nn.Module):
 
 
 class Pretrained(nn.Module):
-    """Holds a module whose weights are where training begins: they are not drawn anew."""
+    """Holds a module whose weights are where training begins: they are not drawn anew.
+
+    In training its batch norms see batches, and nothing else of it differs from evaluation:
+    dropout would draw from torch's global generator.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of batch norms that are to be trained."""
+        super().train(False)
+        self.training = mode
+        # not so where all of it is frozen
+        mode = mode and any(weight.requires_grad for weight in self.module.parameters())
+        for part in self.module.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.training = mode
+        return self
 
 
 def own_parts(module: nn.Module) -> Iterator[nn.Module]:

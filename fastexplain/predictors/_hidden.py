@@ -14,7 +14,15 @@ import torch
 from fastexplain.predictors._predictor import Predictor
 from fastexplain.predictors._torch import TorchCall
 
-__all__ = ["class_weights", "hidden_states", "stage_layers", "trained_states"]
+__all__ = [
+    "check_open",
+    "class_weights",
+    "copied",
+    "hidden_states",
+    "stage_layers",
+    "token_grid",
+    "trained_states",
+]
 
 # hooks stand on the user's module for the time of a call: one call at a time has them
 _LOCK = threading.Lock()
@@ -45,7 +53,8 @@ def hidden_states(
     -------
     outputs : tensor of shape (B, K)
     states : list of tensors, of shape (B, L, d) or (B, d, h, w) each
-        Of texts, shorter ones are padded with zeros to the longest.
+        Of texts, shorter ones are padded with zeros to the longest, at the side of their
+        padding.
 
     Raises
     ------
@@ -65,13 +74,14 @@ def hidden_states(
         kept = hooks.enter_context(_listening(module, layers))
         for rows in batches:
             outputs: Any = predictor(inputs if plain else inputs[rows])
-            parts.append((outputs, [state.detach() for state in _found(kept, layers)]))
+            parts.append((outputs, [state.detach() for state in _found(kept, layers, len(rows))]))
             kept.clear()
     if plain:
         return parts[0]
     back = torch.from_numpy(np.argsort(np.concatenate(batches)))
     outputs = torch.cat([part[0] for part in parts])
-    states = [_joined([part[1][i] for part in parts]) for i in range(len(parts[0][1]))]
+    at_left = getattr(inputs, "start", None) is not None
+    states = [_joined([part[1][i] for part in parts], at_left) for i in range(len(parts[0][1]))]
     return outputs[back.to(outputs.device)], [state[back.to(state.device)] for state in states]
 
 
@@ -98,7 +108,7 @@ def trained_states(
         kept = hooks.enter_context(_listening(call.module, layers))
         for rows in batches:
             call.run(inputs[rows] if len(batches) > 1 else inputs)
-            parts.append(_found(kept, layers))
+            parts.append(_found(kept, layers, len(rows)))
             kept.clear()
     return [_joined([part[i] for part in parts]) for i in range(len(parts[0]))]
 
@@ -107,7 +117,22 @@ def _is_plain(batches: list[np.ndarray]) -> bool:
     return len(batches) == 1 and np.array_equal(batches[0], np.arange(len(batches[0])))
 
 
-def stage_layers(predictor: Predictor, inputs: Any) -> list[str] | None:
+def check_open(predictor: Predictor) -> None:
+    """Refuse modules whose layers cannot be listened to."""
+    if isinstance(predictor.module, torch.jit.ScriptModule):
+        raise ValueError(
+            "The model is a scripted module (torch.jit), whose layers can be neither listened to "
+            "nor copied. Give the module that it was made of, or choose another network=."
+        )
+
+
+def copied(call: TorchCall) -> TorchCall:
+    """The same call of a copy, taken while no hook of this module stands on the model."""
+    with _LOCK:
+        return call.copy()
+
+
+def stage_layers(predictor: Predictor, inputs: Any, size: tuple[int, int]) -> list[str] | None:
     """Layers of a torch module that see an image best: the last one at each size of its grid.
 
     Parameters
@@ -115,6 +140,8 @@ def stage_layers(predictor: Predictor, inputs: Any) -> list[str] | None:
     predictor : Predictor
         Of a torch module.
     inputs : tensor or ndarray of few images
+    size : (int, int)
+        Height and width of the images.
 
     Returns
     -------
@@ -135,12 +162,17 @@ def stage_layers(predictor: Predictor, inputs: Any) -> list[str] | None:
         _body_of(module)
         return None
     found: dict[str, tuple[int, ...]] = {}
+    here = threading.get_ident()
 
     def keep(name: str) -> Callable[..., None]:
         def hook(part: torch.nn.Module, args: Any, answer: Any) -> None:
-            if isinstance(answer, torch.Tensor) and answer.ndim in (3, 4):
+            if threading.get_ident() != here or not isinstance(answer, torch.Tensor):
+                return
+            cells = _cells_of(answer, len(inputs), size)
+            if math.prod(cells) >= _FEWEST_CELLS:
+                # in the order in which they are last called
                 found.pop(name, None)
-                found[name] = tuple(answer.shape)
+                found[name] = cells
 
         return hook
 
@@ -149,23 +181,48 @@ def stage_layers(predictor: Predictor, inputs: Any) -> list[str] | None:
             if name:
                 hooks.callback(part.register_forward_hook(keep(name)).remove)
         predictor(inputs)
-    cells = {
-        name: shape[2:] if len(shape) == 4 else shape[1:2]
-        for name, shape in found.items()
-        if math.prod(shape[2:] if len(shape) == 4 else shape[1:2]) >= _FEWEST_CELLS
-    }
-    if not cells:
+    if not found:
         raise ValueError(_TELLS_NOT)
-    last = list(cells)[-1]
-    if len(cells[last]) == 1:
+    last = list(found)[-1]
+    if len(found[last]) == 1:
         return [last]
     # later layers at one size replace earlier ones
-    stages = {size: name for name, size in cells.items() if len(size) == 2}
+    stages = {cells: name for name, cells in found.items() if len(cells) == 2}
     return list(stages.values())[-_MOST_STAGES:]
 
 
-def _found(kept: dict[str, Any], layers: list[str] | None) -> list[torch.Tensor]:
-    """States that were kept, in the order in which the layers are named."""
+def token_grid(predictor: Predictor, inputs: Any) -> tuple[int, int] | None:
+    """Rows and columns of a model's image tokens, where its configuration tells their size.
+
+    What else there is of tokens, for classes or as registers, comes first.
+    """
+    patch = getattr(getattr(predictor.module, "config", None), "patch_size", None)
+    sides = (patch, patch) if isinstance(patch, int) else patch
+    if not isinstance(sides, tuple | list) or len(sides) != 2:
+        return None
+    see = getattr(predictor.call, "seen_size", None)
+    size = tuple(inputs.shape[-2:]) if see is None else see(inputs)
+    return None if size is None else (size[0] // sides[0], size[1] // sides[1])
+
+
+def _cells_of(answer: torch.Tensor, n: int, size: tuple[int, int]) -> tuple[int, ...]:
+    """Grid (h, w) or tokens (L,) of an answer to n images; (0,) if it holds neither.
+
+    A grid has the proportions of the image, as far as whole cells allow: channels may stand
+    last, and windows or heads where the images should.
+    """
+    if answer.ndim not in (3, 4) or len(answer) != n:
+        return (0,)
+    if answer.ndim == 3:
+        return (answer.shape[1],)
+    height, width = answer.shape[2:]
+    if abs(height * size[1] - width * size[0]) > max(size):
+        return (0,)
+    return (height, width)
+
+
+def _found(kept: dict[str, Any], layers: list[str] | None, n: int) -> list[torch.Tensor]:
+    """States of n samples that were kept, in the order in which the layers are named."""
     names = ["last"] if layers is None else layers
     silent = [name for name in names if name not in kept]
     if silent and layers is None:
@@ -175,7 +232,15 @@ def _found(kept: dict[str, Any], layers: list[str] | None) -> list[torch.Tensor]
             f"The model's layer {silent[0]!r} was not called for these samples, or only its parts "
             "were. Name another layer in network=."
         )
-    return [_state(kept[name]) for name in names]
+    states = [_state(kept[name]) for name in names]
+    for name, state in zip(names, states, strict=True):
+        if len(state) != n:
+            raise ValueError(
+                f"The model's layer {name!r} answered {tuple(state.shape)} to {n} samples: its "
+                "first axis must be theirs (windows or heads stand there?). Name another layer in "
+                "network=."
+            )
+    return states
 
 
 @contextmanager
@@ -261,15 +326,17 @@ def _state(answer: Any) -> torch.Tensor:
     return answer
 
 
-def _joined(states: list[torch.Tensor]) -> torch.Tensor:
-    """States of several batches below each other, padded to the longest."""
+def _joined(states: list[torch.Tensor], at_left: bool = False) -> torch.Tensor:
+    """States of several batches below each other, padded to the longest, at the left or right."""
     if len(states) == 1:
         return states[0]
     if states[0].ndim == 4:
         return torch.cat(states)
     longest = max(state.shape[1] for state in states)
+    missing = [longest - state.shape[1] for state in states]
+    sides = [(blank, 0) if at_left else (0, blank) for blank in missing]
     pad = torch.nn.functional.pad
-    return torch.cat([pad(state, (0, 0, 0, longest - state.shape[1])) for state in states])
+    return torch.cat([pad(state, (0, 0, *side)) for state, side in zip(states, sides, strict=True)])
 
 
 def class_weights(predictor: Predictor) -> torch.Tensor | None:

@@ -2,6 +2,10 @@
 
 Texts differ in length, and a module works on the padding as hard as on the tokens. So the
 samples of a batch are sorted by length and asked in parts, each cut to its own longest.
+
+Padding at the left moves the tokens of shorter texts to other places, and many models count
+places from the first column, padding or not. They would answer by the company that a text
+keeps: where padding stands at the left, texts of one length alone are asked together.
 """
 
 from __future__ import annotations
@@ -82,37 +86,72 @@ def length_batches(lengths: np.ndarray, tokens: int, padding: int) -> list[np.nd
     return batches
 
 
+def _columns(batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    """First column of each sample, and the one after its last."""
+    start = getattr(batch, "start", None)
+    if start is None:
+        ends = attended_lengths(batch.attention)
+        return np.zeros_like(ends), ends
+    starts = start.cpu().numpy()
+    return starts, np.full_like(starts, batch.shape[1])
+
+
+# positions that some models keep for padding
+_OFFSET = 2
+
+
+def _positions(module: torch.nn.Module) -> int | None:
+    """How many positions a model has, where its configuration tells."""
+    config = getattr(module, "config", None)
+    found = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions"))
+    return next((value for value in found if isinstance(value, int)), None)
+
+
 @dataclass(frozen=True, eq=False)
 class TokenCall(TorchCall):
     """Raw answers of a torch module for batches of token ids, as tensors on its device."""
 
     def _arguments(self, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments for the module, cut to the longest sample of the batch."""
-        length = int(attended_lengths(batch.attention).max())
+        starts, ends = _columns(batch)
+        columns = slice(int(starts.min()), int(ends.max()))
         given = {"input_ids": batch.ids, "attention_mask": batch.attention}
         if batch.types is not None:
             given["token_type_ids"] = batch.types
         # a model that writes keeps what it read for the next word, which there is none of
         return arguments(
             self.module,
-            {name: value[:, :length].to(self.device) for name, value in given.items()},
+            {name: value[:, columns].to(self.device) for name, value in given.items()},
             switches={"use_cache": False},
         )
 
     def _ask(self, batch: Any) -> Any:
         args, kwargs = self._arguments(batch)
-        return self.module(*args, **kwargs)
+        try:
+            return self.module(*args, **kwargs)
+        except Exception as error:
+            starts, ends = _columns(batch)
+            length, limit = int((ends - starts).max()), _positions(self.module)
+            if limit is None or length <= limit - _OFFSET:
+                raise
+            raise ValueError(
+                f"A text of {length} tokens is longer than the model takes, which has {limit} "
+                "positions, and its tokenizer sets no limit: give TextMasker(tokenizer, "
+                "max_length=...), or set tokenizer.model_max_length."
+            ) from error
 
     def batches(self, X: Any) -> list[np.ndarray]:
         """Samples of each call of the module, those of like length together."""
         on_cuda = self.device.type == "cuda"
         padding = _CUDA_PADDING if on_cuda else _CPU_PADDING
-        if "attention_mask" not in self._arguments(X[:1])[1]:
-            # a module that cannot tell padding from tokens must not see any, lest its answer
-            # depend on the other samples of the batch
+        at_left = getattr(X, "start", None) is not None
+        if at_left or "attention_mask" not in self._arguments(X[:1])[1]:
+            # a module that cannot tell padding from tokens must not see any, nor one whose
+            # tokens it moves, lest its answer depend on the other samples of the batch
             padding = 0
         tokens = _CUDA_TOKENS if on_cuda else _CPU_TOKENS
-        return length_batches(attended_lengths(X.attention), tokens, padding)
+        starts, ends = _columns(X)
+        return length_batches(ends - starts, tokens, padding)
 
     def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
         batches = self.batches(X)
@@ -129,7 +168,8 @@ def read_tokens(module: torch.nn.Module, sample: Any, output: str) -> tuple[Pred
     ----------
     module : torch.nn.Module
         The model. It gets ``input_ids``, ``attention_mask`` and ``token_type_ids`` where its
-        ``forward`` has them; else the ids alone, of texts of one length at a time.
+        ``forward`` has them; else the ids alone, of texts of one length at a time. Texts with
+        padding at the left are asked one length at a time, too.
     sample : TokenBatch
         Samples to probe it with.
     output : str

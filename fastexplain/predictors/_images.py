@@ -11,7 +11,7 @@ import torch
 from fastexplain.predictors._config import arguments
 from fastexplain.predictors._matrix import ask, n_rows
 from fastexplain.predictors._predictor import Predictor
-from fastexplain.predictors._processors import Affine, channels_first, find_affine, process
+from fastexplain.predictors._processors import Affine, channels_first, crops, find_affine, process
 from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, read_call
 
 __all__ = ["ImageCall", "read_images"]
@@ -65,6 +65,21 @@ class ImageCall(TorchCall):
         if self.affine is not None and self.affine.fits(channels_first(X, self.n_channels)):
             return [rows]
         return [rows[start : start + _PROCESSED] for start in range(0, len(rows), _PROCESSED)]
+
+    def seen_size(self, X: Any) -> tuple[int, int] | None:
+        """Height and width of the images that the module sees of such as these."""
+        images = channels_first(X, self.n_channels)
+        if self.affine is not None and self.affine.fits(images):
+            return images.shape[2], images.shape[3]
+        pixels = process(self.processor, images[:1].cpu()).get("pixel_values")
+        return None if pixels is None or pixels.ndim != 4 else (pixels.shape[2], pixels.shape[3])
+
+    def crops(self, X: Any) -> bool:
+        """Whether the module does not see the edges of images such as these."""
+        images = channels_first(X, self.n_channels)
+        if self.affine is not None and self.affine.fits(images):
+            return False
+        return crops(self.processor, images[:1].cpu())
 
 
 def _wanted_channels(module: torch.nn.Module, processor: Any) -> int | None:

@@ -63,6 +63,10 @@ def _probe(X: Any) -> Any:
     return first_rows(X, rows)
 
 
+# what a pipeline makes of scores, as what they are
+_APPLIED = {"sigmoid": "multilabel", "softmax": "logits", "none": "regression"}
+
+
 def _read_function(function: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
     """Predictor of a plain function of tables."""
     call = ArrayCall(function)
@@ -95,6 +99,8 @@ def _read_module(
 def _read(model: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
     """Predictor of a model by the first capability it has."""
     parts = parts_of(model)
+    if output == "auto" and parts.function is not None:
+        output = _APPLIED.get(parts.function, "auto")
     if parts.module is not None:
         return _read_module(parts.module, parts, sample, output)
     if is_tokens(sample):

@@ -83,6 +83,13 @@ def ask(function: Callable[[Any], Any], X: Any) -> Any:
             f"raised by the model while fastexplain asked it for {n_rows(X)} rows of type "
             f"{type(X).__name__}"
         )
+        shape = tuple(getattr(X, "shape", ()))
+        if len(shape) in (3, 4):
+            error.add_note(
+                f"Images reach the model as they were given, here of shape {shape}. A model that "
+                "wants other channels (a colour model and grey images), another order of axes or "
+                "another size must be given images so prepared, in fit and in explain."
+            )
         raise
 
 

@@ -26,11 +26,14 @@ class ModelParts:
         Turns texts into token ids.
     image_processor : object or None
         Turns images into the numbers that the module takes.
+    function : {"sigmoid", "softmax", "none"} or None
+        What a pipeline was told to make of the module's scores (``function_to_apply``).
     """
 
     module: torch.nn.Module | None = None
     tokenizer: Any = None
     image_processor: Any = None
+    function: str | None = None
 
 
 def is_tokens(X: Any) -> bool:
@@ -99,4 +102,5 @@ def parts_of(model: Any) -> ModelParts:
     processor = getattr(model, "image_processor", None)
     if tokenizer is None and processor is None:
         return ModelParts()
-    return ModelParts(module, tokenizer, processor)
+    told = getattr(model, "_postprocess_params", {}).get("function_to_apply")
+    return ModelParts(module, tokenizer, processor, getattr(told, "value", told))

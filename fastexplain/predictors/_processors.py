@@ -16,9 +16,11 @@ import torch
 
 from fastexplain.predictors._matrix import describe
 
-__all__ = ["Affine", "channels_first", "find_affine", "process"]
+__all__ = ["Affine", "channels_first", "crops", "find_affine", "process"]
 
 _TOLERANCE = 1e-5
+# share of a side that may be missing without harm
+_MARGIN = 0.02
 
 
 def channels_first(X: Any, n_channels: int | None) -> torch.Tensor:
@@ -214,3 +216,56 @@ def find_affine(processor: Any, images: torch.Tensor) -> Affine | None:
     # smooth or blank images might not show that they were resized or quantised
     probes = (given, _noise_like(given)) if torch.isfinite(given).all() else (given,)
     return affine if all(_agrees(processor, affine, probe) for probe in probes) else None
+
+
+def crops(processor: Any, images: torch.Tensor) -> bool:
+    """Find out whether a processor cuts off the edges of images.
+
+    Settings have many names (``do_center_crop``, ``crop_pct``), and with some of them images of
+    the right proportions stay whole. So it is asked for images whose pixels tell their place.
+
+    Parameters
+    ----------
+    processor : object
+        See `process`.
+    images : tensor of shape (B, C, H, W)
+        Of the size and type in question.
+
+    Returns
+    -------
+    bool
+        False, too, where the processor gives no images, or none that tell.
+    """
+    height, width = images.shape[2:]
+    highest = 1.0 if images.is_floating_point() and float(images.max()) <= 1.0 else 255.0
+    probes = torch.zeros((4, *images.shape[1:]))
+    probes[1] = 1.0
+    probes[2] = torch.linspace(0.0, 1.0, height)[:, None]
+    probes[3] = torch.linspace(0.0, 1.0, width)
+    try:
+        # whole numbers: what resizes bytes takes no others beyond 1
+        given = probes if highest == 1.0 else (probes * highest).round()
+        pixels = process(processor, given.to(images.dtype))["pixel_values"]
+    except Exception:
+        return False  # the processor's own error is raised where it is asked in earnest
+    if pixels.ndim != 4 or len(pixels) != 4:
+        return False
+    dark, light, down, across = pixels.double()
+    tells = (light - dark).abs() > _TOLERANCE
+    if not tells.any():
+        return False
+    places = [((ramp - dark) / (light - dark))[tells] for ramp in (down, across)]
+    return any(
+        _is_cut(place, side, n)
+        for place, side, n in zip(places, (height, width), pixels.shape[2:], strict=True)
+    )
+
+
+def _is_cut(places: torch.Tensor, side: int, n: int) -> bool:
+    """Whether places from 0 to 1 leave out an end of a side that became n pixels."""
+    if side == 1:
+        return False
+    # the first pixel's middle where the whole was resized, and what rounding may add to it
+    first = max(side / n - 1, 0) / 2 / (side - 1)
+    slack = _MARGIN + 0.5 / n
+    return float(places.min()) > first + slack or float(places.max()) < 1 - first - slack

@@ -62,7 +62,7 @@ def _to_tensor(X: Any, dtype: torch.dtype, device: torch.device) -> torch.Tensor
 def main_tensor(answer: Any) -> tuple[torch.Tensor, bool]:
     """Tensor that holds the predictions in a module's answer, and whether it is named logits."""
     # answers with named parts, as in language models, call the predictions logits
-    logits = getattr(answer, "logits", None)
+    logits = answer.get("logits") if isinstance(answer, dict) else getattr(answer, "logits", None)
     if isinstance(logits, torch.Tensor):
         answer = logits
     elif isinstance(answer, tuple) and answer:
@@ -159,13 +159,14 @@ class TorchCall:
     def copy(self) -> TorchCall:
         """The same call of a copy of the module, in single precision, all of it to be trained."""
         try:
-            # hooks that stand on the module only while it is called are not part of it
-            module = copy.deepcopy(self.module)
+            module = copy.deepcopy(self.module).float().eval()
         except Exception as error:
             raise ValueError(
                 f"The model cannot be copied ({error}): choose a network= that needs no copy."
             ) from error
-        module = module.float().eval()
+        # who listens to the model does not mean its copies
+        for part in module.modules():
+            part._forward_hooks.clear()
         for parameter in module.parameters():
             parameter.requires_grad_(parameter.is_floating_point())
         return replace(self, module=module)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from fastexplain.images import Images
 from fastexplain.masked_model import MaskedModel
+from fastexplain.maskers._image_inputs import as_tensor
 from fastexplain.networks import CopyTrunk, PlayerNetwork
-from fastexplain.predictors._hidden import stage_layers
-from fastexplain.readers._image import ImageReader
+from fastexplain.predictors._hidden import check_open, copied, token_grid, trained_states
+from fastexplain.readers._image import ImageReader, warn_if_cropped
 
 __all__ = ["CopyReader"]
 
@@ -26,53 +28,63 @@ class CopyReader(ImageReader):
         What is read of the copy.
     size : int
         Numbers of these layers' states together.
+    tokens : (int, int) or None
+        Rows and columns of the model's tokens, where it tells them.
     """
 
     call: Any = None
+    needs_model = True
     layers: list[str] | None
     size: int
-
-    @property
-    def needs_model(self) -> bool:
-        """Whether no network can be made until the model is attached."""
-        return self.call is None
+    tokens: tuple[int, int] | None
 
     @classmethod
-    def copying(
-        cls, masked: MaskedModel, samples: Images, layers: list[str] | None, *sizes: int
-    ) -> Self:
-        """Learn the images' shape, and which of the model's layers see them best.
-
-        ``layers`` are names of submodules; None for the last ones at each size of the model's
-        grids. ``sizes`` are the width of the network and its number of blocks.
-        """
+    def copying(cls, masked: MaskedModel, samples: Images, width: int, n_blocks: int) -> Self:
+        """Learn the images' shape, and which of the model's layers see them best."""
         if masked.predictor.module is None:
             raise ValueError(
                 "network='copy' trains a copy of the model, which must be a torch module or a "
                 "model of Hugging Face. Choose another network=."
             )
-        self = cls.fit(masked.masker, samples, "copy", *sizes)
+        check_open(masked.predictor)
+        self = cls.fit(masked.masker, samples, "copy", width, n_blocks)
+        if masked.batch_size is not None:
+            self.call_samples = min(self.call_samples, max(1, int(masked.batch_size)))
         some = samples.take(slice(0, 2))
-        if layers is None:
-            layers = stage_layers(masked.predictor, masked.masker.whole(some, masked.predictor))
-        self.layers = layers
-        states = masked.hidden(some, layers)[1]
-        self.size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
+        warn_if_cropped(masked, some)
+        self.tokens = token_grid(masked.predictor, masked.masker.whole(some, masked.predictor))
+        self.layers = masked.layers(some)
         self.adopt(masked.predictor)
+        trial = copied(self.call)
+        with torch.enable_grad():
+            inputs = as_tensor(np.asarray(some.native)).to(trial.device)
+            states = trained_states(trial, inputs, self.layers)
+        if not any(state.requires_grad for state in states):
+            raise ValueError(
+                "network='copy' cannot train the model's copy: its forward pass keeps no "
+                "gradients (torch.no_grad or inference_mode inside?). Choose another network=."
+            )
+        self.size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
         return self
 
     def adopt(self, predictor: Any) -> None:
         """Take the model whose copies networks are to be."""
-        self.call = predictor.call
+        if predictor.module is None:
+            raise ValueError(
+                "This explainer's network is a copy of the torch module that it was fitted to; the "
+                "model that is attached is none. Attach the module itself."
+            )
+        self.call, self.needs_model = predictor.call, False
 
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
         """A copy of the model, with heads on players."""
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
             trunk = CopyTrunk(
-                self.call.copy(),
+                copied(self.call),
                 self.layers,
                 self.size,
+                self.tokens,
                 self.channels,
                 self.dtype == "uint8",
                 self._labels(),
@@ -85,7 +97,8 @@ class CopyReader(ImageReader):
     def state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """Describe as JSON values and tensors."""
         config, tensors = super().state()
-        return config | {"kind": "copy", "layers": self.layers, "size": self.size}, tensors
+        own = {"kind": "copy", "layers": self.layers, "size": self.size, "tokens": self.tokens}
+        return config | own, tensors
 
     @classmethod
     def from_state(
@@ -94,8 +107,10 @@ class CopyReader(ImageReader):
         """The inverse of ``state``, but for the model."""
         self = super().from_state(config, tensors, masker)
         self.layers, self.size = config["layers"], config["size"]
+        self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
         return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickles of explainers hold no model."""
-        return {name: value for name, value in vars(self).items() if name != "call"}
+        # without these, what the class says holds: no call, and the model is needed
+        return {k: v for k, v in vars(self).items() if k not in ("call", "needs_model")}

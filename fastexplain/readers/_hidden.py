@@ -12,8 +12,8 @@ from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import HiddenTrunk, PlayerNetwork
 from fastexplain.networks._grids import grid_cells, grid_shares
 from fastexplain.networks._players import player_shares
-from fastexplain.predictors._hidden import class_weights, stage_layers
-from fastexplain.readers._image import ImageReader
+from fastexplain.predictors._hidden import check_open, class_weights, token_grid
+from fastexplain.readers._image import ImageReader, warn_if_cropped
 from fastexplain.readers._reader import Encoded
 from fastexplain.readers._text import common_texts
 
@@ -46,6 +46,7 @@ class HiddenReader:
     """
 
     gives_outputs = True
+    needs_model = False
 
     def __init__(
         self,
@@ -61,6 +62,8 @@ class HiddenReader:
         self.masker, self.layers, self.size, self.classes = masker, layers, size, classes
         self.images, self.call_samples = images, call_samples
         self.width, self.n_blocks = width, n_blocks
+        #: rows and columns of the model's tokens, where it tells them
+        self.tokens: tuple[int, int] | None = None
 
     @classmethod
     def fit(
@@ -74,9 +77,10 @@ class HiddenReader:
     ) -> Self:
         """Ask for the states of two samples, to see how large they are."""
         masker = masked.masker
+        check_open(masked.predictor)
         some = samples.take(_longest_two(samples))
         if layers is None and samples.kind == "images" and masked.predictor.module is not None:
-            layers = stage_layers(masked.predictor, masker.whole(some, masked.predictor))
+            layers = masked.layers(some)
         states = masked.hidden(some, layers)[1]
         classes = class_weights(masked.predictor) if by_class else None
         if by_class and classes is None:
@@ -86,12 +90,16 @@ class HiddenReader:
             )
         images = None
         if samples.kind == "images":
+            warn_if_cropped(masked, some)
             images = ImageReader.fit(masker, samples, "unet", width, n_blocks)
         size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
         numbers = sum(math.prod(s.shape[1:]) for s in states)
         most = 256 if masked.batch_size is None else min(256, int(masked.batch_size))
         call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, most))
-        return cls(masker, layers, size, classes, images, call, width, n_blocks)
+        self = cls(masker, layers, size, classes, images, call, width, n_blocks)
+        if images is not None:
+            self.tokens = token_grid(masked.predictor, masker.whole(some, masked.predictor))
+        return self
 
     def encode(self, samples: Any, masked: MaskedModel) -> Encoded:
         """States (n, 1 + N, size + 1), null flags (n, N), and the model's "outputs" (n, K)."""
@@ -148,9 +156,16 @@ class HiddenReader:
                 "one for each token. Name another layer in network=."
             )
         player = self.masker.token_players(samples)
-        if kept is not None and self.masker.fill == "delete":
-            player = _moved_together(player, kept, self._left())
-        player = player[:, : state.shape[1]].to(state.device)
+        if kept is not None and self.masker.fill != "mask":
+            # the model does not look at removed tokens
+            player = _without_removed(player, kept)
+            if self.masker.fill == "delete":
+                player = _moved_together(player, self._left())
+        # the model is not given columns that all texts have as padding
+        length = state.shape[1]
+        player = (player[:, -length:] if self._left() else player[:, :length]).to(state.device)
+        # sums of many tokens go beyond half precision
+        state = state.float()
         shares = player_shares(player.clamp(min=-1)[:, :, None], n_players)
         special = player == -1
         # without special tokens, all of them stand for the text
@@ -167,7 +182,7 @@ class HiddenReader:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """State of the image (B, d), of its cells (B, P, d), and shares (B or 1, N, P)."""
         assert self.images is not None
-        cells, special, grid = grid_cells(state, self.images.shape[1:])
+        cells, special, grid = grid_cells(state, self.images.shape[1:], self.tokens)
         labels = torch.from_numpy(np.asarray(self.masker.labels(samples))).long()
         shares = grid_shares(labels if labels.ndim == 3 else labels[None], grid, n_players)
         return special.mean(dim=1), cells, shares.to(state.device)
@@ -205,6 +220,7 @@ class HiddenReader:
             "call_samples": self.call_samples,
             "width": self.width,
             "n_blocks": self.n_blocks,
+            "tokens": self.tokens,
             "images": None,
         }
         tensors: dict[str, torch.Tensor] = {}
@@ -222,7 +238,7 @@ class HiddenReader:
         images = None
         if config["images"] is not None:
             images = ImageReader.from_state(config["images"], tensors, masker)
-        return cls(
+        self = cls(
             masker,
             config["layers"],
             config["size"],
@@ -232,6 +248,8 @@ class HiddenReader:
             config["width"],
             config["n_blocks"],
         )
+        self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
+        return self
 
 
 def _longest_two(samples: Any) -> np.ndarray:
@@ -242,10 +260,16 @@ def _longest_two(samples: Any) -> np.ndarray:
     return np.argsort(-lengths, kind="stable")[:2]
 
 
-def _moved_together(player: torch.Tensor, kept: np.ndarray, left: bool) -> torch.Tensor:
-    """Player of each token (B, L) once those of removed players were taken out."""
+def _without_removed(player: torch.Tensor, kept: np.ndarray) -> torch.Tensor:
+    """Player of each token (B, L), with padding for those of removed players."""
     keep = torch.nn.functional.pad(torch.from_numpy(kept), (0, 1), value=True)
     # the last column stands for tokens without a player
-    there = keep.gather(1, torch.where(player < 0, kept.shape[1], player)) & (player > -2)
+    there = keep.gather(1, torch.where(player < 0, kept.shape[1], player))
+    return torch.where(there, player, -2)
+
+
+def _moved_together(player: torch.Tensor, left: bool) -> torch.Tensor:
+    """Players of tokens (B, L) in their order, with all padding at one side."""
+    there = player > -2
     order = torch.argsort((there if left else ~there).long(), dim=1, stable=True)
-    return torch.where(there, player, -2).gather(1, order)
+    return player.gather(1, order)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Self
 
 import numpy as np
 import torch
 
 from fastexplain.images import Images
+from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import ImageTrunk, PlayerNetwork
 from fastexplain.readers._forms import ARRAYS
 from fastexplain.readers._reader import Encoded
 
-__all__ = ["ImageReader"]
+__all__ = ["ImageReader", "warn_if_cropped"]
 
 # pixels that pass through the network at once in explain
 _CALL_PIXELS = 2**20
@@ -40,11 +42,14 @@ class ImageReader:
         Of the images of fit.
     center, spread : tensor of shape (C,)
         Of their channels.
+    limits : tensor of shape (2,)
+        Smallest and largest number in them.
     width, n_blocks : int
         Of the network.
     """
 
     gives_outputs = False
+    needs_model = False
 
     def __init__(
         self,
@@ -55,12 +60,13 @@ class ImageReader:
         dtype: str,
         center: torch.Tensor,
         spread: torch.Tensor,
+        limits: torch.Tensor,
         width: int,
         n_blocks: int,
     ) -> None:
         self.masker, self.kind = masker, kind
         self.channels, self.shape, self.dtype = channels, shape, dtype
-        self.center, self.spread = center, spread
+        self.center, self.spread, self.range = center, spread, limits
         self.width, self.n_blocks = width, n_blocks
         self.call_samples = int(np.clip(_CALL_PIXELS // (shape[1] * shape[2]), 1, 1024))
 
@@ -75,7 +81,10 @@ class ImageReader:
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         shape = (pixels.shape[3], *images.size)
         dtype = str(images.native.dtype)
-        return cls(masker, kind, images.channels, shape, dtype, center, spread, width, n_blocks)
+        limits = torch.tensor([some.min(), some.max()])
+        return cls(
+            masker, kind, images.channels, shape, dtype, center, spread, limits, width, n_blocks
+        )
 
     def encode(self, samples: Images, masked: Any = None) -> Encoded:
         """Images (n, C, H, W), and null flags (n, N)."""
@@ -182,6 +191,7 @@ class ImageReader:
         coarse = rng.normal(size=(_FINGERPRINT_IMAGES, -(-height // 4), -(-width // 4), channels))
         pixels = coarse.repeat(4, axis=1)[:, :height].repeat(4, axis=2)[:, :, :width]
         pixels = self.center.numpy() + self.spread.numpy() * pixels
+        pixels = np.clip(pixels, *self.range.tolist())
         if np.dtype(self.dtype).kind in "iu":
             limits = np.iinfo(self.dtype)
             pixels = np.clip(np.round(pixels), max(limits.min, -(2**31)), min(limits.max, 2**31))
@@ -199,7 +209,7 @@ class ImageReader:
             "width": self.width,
             "n_blocks": self.n_blocks,
         }
-        return config, {"center": self.center, "spread": self.spread}
+        return config, {"center": self.center, "spread": self.spread, "range": self.range}
 
     @classmethod
     def from_state(
@@ -215,6 +225,27 @@ class ImageReader:
             config["dtype"],
             tensors["center"],
             tensors["spread"],
+            tensors["range"],
             config["width"],
             config["n_blocks"],
+        )
+
+
+def warn_if_cropped(masked: MaskedModel, samples: Images) -> None:
+    """Say so where the model's image processor cuts off edges, which its states then leave out.
+
+    Parameters
+    ----------
+    masked : MaskedModel
+    samples : Images
+        At least one.
+    """
+    crops = getattr(masked.predictor.call, "crops", None)
+    if crops is not None and crops(masked.masker.whole(samples, masked.predictor)):
+        warnings.warn(
+            "The image processor cuts off edges of images of this size, so that the model's "
+            "states are those of a part. They are read as if of the whole: players near or "
+            "beyond the cut are read from their neighbours. Crop the images before fit, or "
+            "choose a network= that reads the images themselves, such as 'unet'.",
+            stacklevel=9,
         )

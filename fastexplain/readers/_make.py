@@ -69,7 +69,7 @@ def make_reader(
         by_class = network == "hidden_classes"
         return HiddenReader.fit(masked, samples, layers, by_class, width, n_blocks)
     if network == "copy" and samples.kind == "images":
-        return CopyReader.copying(masked, samples, None, width, n_blocks)
+        return CopyReader.copying(masked, samples, width, n_blocks)
     known = ("unet", "vit", "copy") if samples.kind == "images" else ("transformer",)
     kind = known[0] if network == "auto" else network
     if kind not in known:

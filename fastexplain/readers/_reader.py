@@ -22,6 +22,9 @@ class Reader(Protocol):
     #: whether ``encode`` asks the model, and gives its "outputs" as well
     gives_outputs: bool
 
+    #: whether no network can be made before a model is attached, which ``adopt`` then takes
+    needs_model: bool
+
     def encode(self, samples: Any, masked: Any) -> Encoded:
         """Tensors "x" and "null" of n samples; ``masked`` is the ``MaskedModel`` or None."""
 

@@ -38,6 +38,7 @@ class TabularReader:
 
     call_samples = 8192
     gives_outputs = False
+    needs_model = False
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class TextReader:
     """
 
     gives_outputs = False
+    needs_model = False
 
     def __init__(
         self,

@@ -101,7 +101,8 @@ class Trajectories:
             "outputs": self.outputs[picked].to(device),
         }
         batch["target"] = self._targets(batch["outputs"], generator)
-        module.eval()
+        # in the mode of the updates: ratios of chances begin at 1
+        module.train()
         with torch.no_grad():
             logits, beside = self.act(module, batch["x"], batch["null"])
         at = torch.arange(len(rows), device=device), batch["target"]

@@ -24,7 +24,6 @@ from fastexplain import (
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks._players import Pretrained, own_parts
 from fastexplain.predictors import make_predictor
-from fastexplain.predictors._hidden import stage_layers
 from fastexplain.readers._copy import CopyReader
 from fastexplain.readers._hidden import HiddenReader
 
@@ -120,17 +119,58 @@ def quarters(image: np.ndarray) -> np.ndarray:
 
 
 # -- what is read ----------------------------------------------------------------------------
+def layers_of(model: nn.Module, X: np.ndarray) -> list[str] | None:
+    masker = ImageMasker(patch_size=4).fit(X)
+    masked = MaskedModel(make_predictor(model.eval(), X, output="logits"), masker)
+    found = masked.layers(masker.wrap(X[:3]))
+    assert masked.n_queries == 3
+    return found
+
+
 def test_layers_are_the_last_at_each_size_of_the_grid() -> None:
-    predictor = make_predictor(Stages(), images(4))
-    assert stage_layers(predictor, torch.from_numpy(images(2))) == ["stem", "down"]
-    # a single cell tells nothing of places
-    assert "pool" not in dict.fromkeys(stage_layers(predictor, torch.from_numpy(images(2))) or [])
+    # a single cell, as of "pool", tells nothing of places
+    assert layers_of(Stages(), images(4)) == ["stem", "down"]
 
 
 def test_of_tokens_the_last_layer_is_read_and_what_tells_its_states_is_asked() -> None:
-    predictor = make_predictor(Tokens().eval(), images(4))
-    assert stage_layers(predictor, torch.from_numpy(images(2))) == ["norm"]
-    assert stage_layers(make_predictor(vit(), images(4)), torch.from_numpy(images(2))) is None
+    assert layers_of(Tokens(), images(4)) == ["norm"]
+    assert layers_of(vit(), images(4)) is None
+
+
+class Odd(Stages):
+    """Has parts whose answers look like maps and are none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turned, self.windows = nn.Identity(), nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.stem(x)
+        self.turned(h.movedim(1, 3))
+        self.windows(h.repeat(4, 1, 1, 1))
+        return self.head(self.pool(self.down(h)).flatten(1))
+
+
+def test_channels_at_the_end_and_windows_are_no_grids() -> None:
+    assert layers_of(Odd(), images(4)) == ["stem", "down"]
+    assert layers_of(Stages(), images(4, shape=(3, 9, 14))) == ["stem", "down"]
+
+
+def test_calls_of_other_threads_are_not_looked_at() -> None:
+    model = Stages().eval()
+
+    class Disturbed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            answer = self.inner(x)
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(self.inner.stem, x).result()
+            return answer
+
+    assert layers_of(Disturbed(), images(4)) == ["inner.stem", "inner.down"]
 
 
 def test_a_model_without_places_is_refused() -> None:
@@ -162,7 +202,7 @@ def test_a_copy_begins_with_the_states_of_the_model(case: str) -> None:
     masker = ImageMasker(**({"patch_size": 4} if not options else options)).fit(X)
     masked = MaskedModel(make_predictor(make().eval(), X, output="logits"), masker)
     samples = masker.wrap(X)
-    reader = CopyReader.copying(masked, samples, None, 16, 0)
+    reader = CopyReader.copying(masked, samples, 16, 0)
     body = reader.body(3, 0).eval()
     with torch.no_grad():
         own = body.trunk.states(reader.encode(samples)["x"])
@@ -177,7 +217,7 @@ def test_fresh_weights_are_drawn_beside_the_copy_alone() -> None:
     masker = ImageMasker(patch_size=4).fit(X)
     model = Stages().eval()
     masked = MaskedModel(make_predictor(model, X, output="logits"), masker)
-    body = CopyReader.copying(masked, masker.wrap(X), None, 16, 1).body(3, 0)
+    body = CopyReader.copying(masked, masker.wrap(X), 16, 1).body(3, 0)
     body.reset(torch.Generator().manual_seed(3))
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, body.trunk.copy.module.state_dict()[name])
@@ -205,15 +245,101 @@ def test_every_learned_explainer_trains_its_copy_and_not_the_model(kind: str) ->
     assert copies and all(not torch.equal(c.down[0].weight, model.down[0].weight) for c in copies)
 
 
-def test_a_copy_learns_what_a_frozen_model_cannot_tell() -> None:
-    """The model's own layers see single pixels; the copy's see what takes a walk to find."""
+def test_a_copy_learns_what_its_frozen_layers_cannot_tell() -> None:
     X = images(200)
     model = Stages().eval()
     given = {"masker": ImageMasker(patch_size=4), "n_queries": 6000, "max_steps": 120}
     given |= {"batch_size": 32, "n_masks": 16, "learning_rate": 5e-3}
-    frozen = KINDS["FEX"](**given, network=["stem"]).fit(X, model)
+    frozen = KINDS["FEX"](**given, network=["stem", "down"]).fit(X, model)
     copy = KINDS["FEX"](**given).fit(X, model)
-    assert copy.best_score_ > frozen.best_score_
+    assert copy.best_score_ > frozen.best_score_ + 0.03
+
+
+class Dropping(Stages):
+    """With dropout, which draws from torch's global generator in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down.append(nn.Dropout(0.5))
+
+
+@pytest.mark.parametrize("kind", ["FEX", "concepts"])
+def test_training_draws_nothing_from_the_global_generator(kind: str) -> None:
+    X, model = images(), Dropping()
+    masker = ImageMasker(patch_size=4)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = KINDS[kind](masker=masker).fit(X, model).explain(X[:4]).values
+    assert torch.equal(torch.rand(1), expected)
+    second = KINDS[kind](masker=masker).fit(X, model).explain(X[:4]).values
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("kind", ["concepts", "FEX ppo"])
+def test_sets_are_drawn_by_the_policy_that_is_updated(kind: str, monkeypatch: Any) -> None:
+    """Ratios of chances (Eqs. 17 and 21) are 1 at the first update of a draw."""
+    from fastexplain.objectives import bernoulli_log_prob
+    from fastexplain.training import Trajectories
+
+    ratios = []
+    give = Trajectories.batch
+
+    def watched(self: Any, module: Any, generator: Any) -> Any:
+        first = self.position() % self.inner_updates == 0
+        batch = give(self, module, generator)
+        if first and batch is not None:
+            module.train()
+            with torch.no_grad():
+                logits = self.act(module, batch["x"], batch["null"])[0]
+            own = logits[torch.arange(len(logits)), batch["target"]]
+            ratio = (bernoulli_log_prob(own, batch["masks"]) - batch["old_log_q"]).exp()
+            ratios.append(ratio)
+        return batch
+
+    monkeypatch.setattr(Trajectories, "batch", watched)
+    KINDS[kind](masker=ImageMasker(patch_size=4)).fit(images(), Dropping())
+    torch.testing.assert_close(torch.cat(ratios), torch.ones_like(torch.cat(ratios)))
+
+
+def test_a_frozen_encoder_does_not_move() -> None:
+    X, kept = images(), []
+
+    class Watched(CoRTXExplainer):
+        def _prepare(self, module: Any, *rest: Any) -> None:
+            super()._prepare(module, *rest)
+            kept.append({k: v.clone() for k, v in module.body.trunk.state_dict().items()})
+
+    settings = SMALL | {"label_source": "permutation", "n_positives": 3, "contrastive_steps": 3}
+    explainer = Watched(masker=ImageMasker(patch_size=4), freeze_encoder=True, **settings)
+    explainer.fit(X, Stages().eval())
+    after = explainer._network.body.trunk.state_dict()
+    assert all(torch.equal(after[name], before) for name, before in kept[0].items())
+
+
+def test_hooks_of_the_user_s_are_not_copied() -> None:
+    X, model, calls = images(), Stages().eval(), []
+    handle = model.down.register_forward_hook(lambda *_: calls.append(1))
+    explainer = KINDS["FEX"](masker=ImageMasker(patch_size=4)).fit(X, model)
+    pickle.dumps(explainer._network)
+    calls.clear()
+    explainer.explain(X[:3], target=0)
+    assert not calls
+    handle.remove()
+
+
+def test_the_copy_keeps_to_the_model_s_batch_size() -> None:
+    X, sizes = images(40), []
+
+    class Counting(Stages):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return super().forward(x)
+
+    explainer = KINDS["FEX"](masker=ImageMasker(patch_size=4), model_batch_size=4, batch_size=4)
+    explainer.fit(X, Counting().eval()).explain(X)
+    # the first call sees what the model is
+    assert max(sizes[1:]) == 4
 
 
 def test_half_precision_models_are_trained_in_single_precision() -> None:
@@ -293,6 +419,14 @@ def test_models_that_cannot_be_copied() -> None:
     with pytest.raises(ValueError, match="must be a torch module"):
         KINDS["FEX"]().fit(X, function)
 
+    class Blind(Stages):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return super().forward(x)
+
+    with pytest.raises(ValueError, match="keeps no gradients"):
+        KINDS["FEX"]().fit(X, Blind().eval())
+
     class Alone(Stages):
         def __deepcopy__(self, memo: Any) -> Any:
             raise RuntimeError("there is one of me")
@@ -301,6 +435,6 @@ def test_models_that_cannot_be_copied() -> None:
         KINDS["FEX"]().fit(X, Alone().eval())
 
 
-def test_texts_and_tables_have_no_copies() -> None:
+def test_tables_have_no_copies() -> None:
     with pytest.raises(ValueError, match="network"):
         KINDS["FEX"]().fit(np.random.default_rng(0).random((20, 3)), nn.Linear(3, 2))

@@ -608,3 +608,22 @@ def test_labels_that_add_up_are_not(numbers, classifier, recwarn):
 def test_few_held_out_labels_are_told(kind, numbers, classifier):
     with pytest.warns(UserWarning, match="are held out to judge"):
         quick(kind, n_labels=3).fit(numbers[0], classifier)
+
+
+@pytest.mark.parametrize("kind", ["FastSHAP", "supervised"])
+def test_classes_that_hardly_move_do_not_outweigh_the_others(kind: str) -> None:
+    """Of a softmax with classes at 1e-7, errors count in units of what other classes do."""
+    rng = np.random.default_rng(0)
+    X, weights = rng.normal(size=(300, 4)), rng.normal(size=(4, 5))
+
+    def model(rows: np.ndarray) -> np.ndarray:
+        scores = np.exp(rows @ weights - np.array([0.0, 0.0, 0.0, 16.0, 17.0]))
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    settings: dict[str, Any] = {"n_queries": 8000, "hidden_dim": 32, "n_blocks": 1}
+    settings |= {"max_steps": 400, "batch_size": 64, "random_state": 0}
+    kinds = {"FastSHAP": FastSHAPExplainer, "supervised": SupervisedExplainer}
+    explainer = kinds[kind](**settings).fit(X, model)
+    assert explainer.best_score_ > 0.8
+    sizes = explainer._network.scale
+    assert float(sizes[3:].min()) >= 0.029 * float(sizes.max())

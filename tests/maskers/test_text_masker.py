@@ -322,6 +322,14 @@ def test_tokens_against_a_loop(fill, unit, left, shared):
     assert batch.attention.tolist() == attention
     assert not batch.types.any()
     assert batch.types.shape == batch.shape == (18, len(ids[0]))
+    if not left:
+        assert batch.start is None
+        return
+    # removed tokens that keep their places are no padding between texts
+    lengths = [len(own) for own in texts.take(rows).ids for _ in range(6)]
+    if fill == "delete":
+        lengths = batch.attention.sum(dim=1).clamp(min=1).numpy()
+    np.testing.assert_array_equal(batch.start, batch.shape[1] - np.asarray(lengths))
 
 
 @pytest.mark.parametrize("fill", ["pad", "delete"])
@@ -338,7 +346,9 @@ def test_no_special_tokens_leave_one_padding_token(fill, left):
     assert batch.types is None
     assert batch.attention.any(dim=1).all()
     assert batch.ids[0].tolist() == [tokenizer.pad_token_id] * batch.shape[1]
-    assert masker.whole(texts, TOKENS).attention.sum(dim=1).tolist() == [2, 1, 1]
+    whole = masker.whole(texts, TOKENS)
+    assert whole.attention.sum(dim=1).tolist() == [2, 1, 1]
+    assert not left or whole.start.tolist() == [0, 1, 1]
     alone = masker.inputs(texts, TOKENS)(masks[:, :1], slice(0, 2))
     assert alone.shape == (2, 1 if fill == "delete" else 2)
 

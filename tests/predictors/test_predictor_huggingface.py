@@ -37,6 +37,7 @@ class Batch:
     ids: torch.Tensor
     attention: torch.Tensor
     types: torch.Tensor | None = None
+    start: torch.Tensor | None = None
 
     @property
     def shape(self):
@@ -47,7 +48,8 @@ class Batch:
 
     def __getitem__(self, rows):
         types = None if self.types is None else self.types[rows]
-        return Batch(self.ids[rows], self.attention[rows], types)
+        start = None if self.start is None else self.start[rows]
+        return Batch(self.ids[rows], self.attention[rows], types, start)
 
 
 def ragged(lengths, width=40, types=False, seed=0):
@@ -81,7 +83,11 @@ def one_at_a_time(model, batch):
         part = batch[b : b + 1]
         types = {} if part.types is None else {"token_type_ids": part.types[:, :length]}
         with torch.no_grad():
-            rows.append(model(part.ids[:, :length], part.attention[:, :length], **types).logits)
+            rows.append(
+                model(
+                    part.ids[:, :length], attention_mask=part.attention[:, :length], **types
+                ).logits
+            )
     return torch.cat(rows).float()
 
 
@@ -139,6 +145,64 @@ def test_holes_in_the_attention_are_kept():
     expected = one_at_a_time(model, batch).softmax(1)
     outputs = make_predictor(model, batch)(batch)
     torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+def gpt2():
+    torch.manual_seed(0)
+    settings = transformers.GPT2Config(
+        vocab_size=31,
+        n_positions=64,
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        num_labels=3,
+        initializer_range=0.5,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return transformers.GPT2ForSequenceClassification(settings).eval()
+
+
+def at_left(batch):
+    """The same samples with their padding at the left."""
+    lengths = batch.attention.sum(dim=1)
+    width = batch.shape[1]
+    places = (torch.arange(width) - (width - lengths[:, None])) % width
+    types = None if batch.types is None else batch.types.gather(1, places)
+    ids, attention = batch.ids.gather(1, places), batch.attention.gather(1, places)
+    return Batch(ids * attention, attention, types, width - lengths)
+
+
+@pytest.mark.parametrize("make", [gpt2, lambda: bert(num_labels=3)])
+@pytest.mark.parametrize("types", [False, True])
+def test_padding_at_the_left_moves_no_token(make, types):
+    model, batch = make(), ragged(LENGTHS, types=types)
+    moved = at_left(batch)
+    assert moved.start.tolist() == [40 - length for length in LENGTHS]
+    expected = one_at_a_time(model, batch).softmax(1)
+    predictor = make_predictor(model, moved)
+    outputs = predictor(moved)
+    torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-5)
+    assert np.ptp(outputs[:, 0].numpy()) > 0.05
+    for rows in predictor.batches(moved):
+        assert len({LENGTHS[row] for row in rows}) == 1
+        torch.testing.assert_close(predictor(moved[rows]), expected[rows], rtol=1e-4, atol=1e-5)
+    # removed tokens at either end keep their places
+    first = int(np.argmax(LENGTHS))
+    hole = moved.attention.clone()
+    hole[first, moved.start[first] : moved.start[first] + 3] = 0
+    hole[first, -2:] = 0
+    with torch.no_grad():
+        own = slice(int(moved.start[first]), None)
+        given = {} if types is False else {"token_type_ids": moved.types[first : first + 1, own]}
+        alone = model(
+            moved.ids[first : first + 1, own],
+            attention_mask=hole[first : first + 1, own],
+            **given,
+        ).logits.softmax(1)
+    found = predictor(Batch(moved.ids, hole, moved.types, moved.start))
+    torch.testing.assert_close(found[first], alone[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fastexplain.predictors import make_predictor, parts_of
-from fastexplain.predictors._processors import channels_first, find_affine, process
+from fastexplain.predictors._processors import channels_first, crops, find_affine, process
 
 RNG = np.random.default_rng(5)
 BYTES = RNG.integers(0, 256, size=(6, 8, 8, 3), dtype=np.uint8)
@@ -215,6 +215,58 @@ def test_hidden_resizing_is_seen():
     assert find_affine(convnext_processor(size={"shortest_edge": 8}), first) is None
     blank = torch.zeros_like(first)
     assert find_affine(convnext_processor(size={"shortest_edge": 8}), blank) is None
+
+
+def clip_processor(shortest, crop=8, **settings):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("PIL")
+    maker = getattr(transformers, "CLIPImageProcessorPil", transformers.CLIPImageProcessor)
+    sizes = {"size": {"shortest_edge": shortest}, "crop_size": {"height": crop, "width": crop}}
+    return maker(**sizes | settings)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "shares", "floats"])
+@pytest.mark.parametrize(
+    ("make", "shape", "cut"),
+    [
+        (lambda: clip_processor(8), (8, 8), False),
+        (lambda: clip_processor(8), (32, 32), False),  # the whole, made smaller
+        (lambda: clip_processor(8), (8, 12), True),
+        (lambda: clip_processor(8), (48, 32), True),
+        (lambda: clip_processor(10), (8, 8), True),
+        (lambda: clip_processor(10), (32, 32), True),
+        (lambda: clip_processor(10, do_center_crop=False), (32, 48), False),
+        (lambda: clip_processor(8, 12), (32, 32), False),  # a larger crop adds a border
+        (lambda: clip_processor(256, 224), (32, 32), True),
+        (lambda: clip_processor(224, 224), (300, 300), False),
+        (lambda: vit_processor(), (5, 30), False),
+        (lambda: vit_processor(resample=0), (30, 50), False),
+        (lambda: vit_processor(size={"height": 40, "width": 40}), (8, 1), False),
+        (lambda: convnext_processor(size={"shortest_edge": 224}), (64, 64), True),
+        (lambda: convnext_processor(size={"shortest_edge": 384}), (64, 64), False),
+    ],
+)
+def test_crops_are_seen(make, shape, cut, kind):
+    images = torch.from_numpy(RNG.integers(0, 256, size=(1, 3, *shape), dtype=np.uint8))
+    if kind != "bytes":
+        images = images.float() / (255 if kind == "shares" else 1)
+    assert crops(make(), images) == cut
+
+
+def test_processors_that_tell_no_crop():
+    images = torch.zeros((1, 3, 8, 8))
+
+    def failing(images):
+        raise RuntimeError
+
+    def blank(images):
+        return {"pixel_values": torch.zeros((len(images), 3, 4, 4))}
+
+    def flat(images):
+        return {"pixel_values": torch.tensor(np.stack(images)).flatten(1)}
+
+    for processor in (failing, blank, flat):
+        assert not crops(processor, images)
 
 
 def test_a_processor_that_gives_more_is_asked_itself():

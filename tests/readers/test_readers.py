@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from fastexplain import ImageMasker, TextMasker
+from fastexplain import FEXExplainer, ImageMasker, TextMasker
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks._grids import _grid
 from fastexplain.predictors import make_predictor
@@ -216,7 +216,7 @@ def word_tokenizer(side="right", special=True, first="[PAD]"):
     )
 
 
-def bert(**config):
+def bert(size=32, **config):
     torch.manual_seed(0)
     settings = transformers.BertConfig(
         vocab_size=5 + len(WORDS),
@@ -224,7 +224,7 @@ def bert(**config):
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=16,
-        max_position_embeddings=32,
+        max_position_embeddings=size,
         initializer_range=0.5,
         num_labels=3,
         **config,
@@ -351,17 +351,15 @@ def test_states_of_bert_equal_the_module_called_by_hand(side, special):
     samples, masked = text_case(texts, tokenizer, model=model)
     outputs, states = masked.hidden(samples, None)
     assert len(states) == 1
+    torch.testing.assert_close(outputs, masked.outputs(samples))
     players = masked.masker.token_players(samples)
     close = {"atol": 1e-5, "rtol": 1e-4}
     for i, text in enumerate(texts):
-        # places count from the left, so that padding there is a part of the input
-        padding = {"padding": "max_length", "max_length": players.shape[1]}
-        given = tokenizer(text, return_tensors="pt", **(padding if side == "left" else {}))
+        given = tokenizer(text, return_tensors="pt")
         with torch.no_grad():
             answer = model(**given, output_hidden_states=True)
-        there = given["attention_mask"][0] > 0
         own = states[0][i][players[i] > -2]
-        torch.testing.assert_close(own, answer.hidden_states[-1][0][there], **close)
+        torch.testing.assert_close(own, answer.hidden_states[-1][0], **close)
         torch.testing.assert_close(outputs[i], answer.logits.softmax(dim=1)[0], **close)
 
 
@@ -377,10 +375,11 @@ def test_layers_by_name_in_the_order_they_are_named_in():
     torch.testing.assert_close(twice[0], twice[1])
 
 
-def test_states_across_calls_of_texts_of_different_lengths():
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_states_across_calls_of_texts_of_different_lengths(side):
     lengths = [1, 30, 2, 29, 3, 28] * 12
     texts = [" ".join(RNG.choice(WORDS, size=length)) for length in lengths]
-    samples, masked = text_case(texts)
+    samples, masked = text_case(texts, word_tokenizer(side))
     whole = masked.masker.whole(samples, masked.predictor)
     assert len(masked.predictor.batches(whole)) > 1
     outputs, states = masked.hidden(samples, None)
@@ -389,20 +388,26 @@ def test_states_across_calls_of_texts_of_different_lengths():
         one = samples.take(np.array([i]))
         alone = masked.hidden(one, None)
         length = alone[1][0].shape[1]
-        torch.testing.assert_close(states[0][i, :length], alone[1][0][0], atol=1e-5, rtol=1e-4)
+        own = states[0][i, -length:] if side == "left" else states[0][i, :length]
+        torch.testing.assert_close(own, alone[1][0][0], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(outputs[i], alone[0][0], atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fill", ["mask", "pad", "delete"])
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("special", [True, False])
-def test_players_of_texts_against_a_loop(fill, side, special):
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("make", [lambda: bert(), lambda: gpt2()])
+def test_players_of_texts_against_a_loop(fill, side, special, whole, make):
     texts = [*TEXTS, "a very good film ."]
-    samples, masked = text_case(texts, word_tokenizer(side, special), fill=fill)
+    samples, masked = text_case(texts, word_tokenizer(side, special), fill=fill, model=make())
     reader = reader_of(masked, samples, "hidden")
     null = masked.masker.null_players(samples)
     masks = random_masks(null)
     masks[3] = ~null[3]
+    if not whole:
+        # so that no text is as long as the longest was
+        masks[np.arange(6), np.maximum(samples.sizes - 1, 0)] = False
     inputs = masked.masker.inputs(samples, masked.predictor)
     plain, found = reader.encode(samples, masked), reader.encode_masked(samples, masks, masked)
     np.testing.assert_array_equal(plain["null"], null)
@@ -412,30 +417,63 @@ def test_players_of_texts_against_a_loop(fill, side, special):
         assert encoded["x"].dtype == torch.float16
         assert x.shape == (6, 1 + null.shape[1], 17)
         batch = inputs(kept[:, None], slice(0, 6))
-        with torch.no_grad():
-            answer = masked.predictor.module(
-                batch.ids, attention_mask=batch.attention, output_hidden_states=True
-            )
-        states = answer.hidden_states[-1]
-        expected = answer.logits.softmax(dim=1)
-        torch.testing.assert_close(encoded["outputs"], expected, atol=1e-5, rtol=1e-4)
-        width = batch.ids.shape[1]
+        plain_outputs = masked.values(samples, kept[:, None])[:, 0]
+        torch.testing.assert_close(encoded["outputs"], plain_outputs, atol=1e-5, rtol=1e-4)
         for i in range(6):
             players = samples.player[i].tolist()
             if fill == "delete":
                 players = [p for p in players if p < 0 or kept[i, p]]
-            start = width - len(players) if side == "left" else 0
+            # each text alone, as long as it is
+            length = max(len(players), 1)
+            own = slice(-length, None) if side == "left" else slice(0, length)
+            with torch.no_grad():
+                answer = masked.predictor.module(
+                    batch.ids[i : i + 1, own],
+                    attention_mask=batch.attention[i : i + 1, own],
+                    output_hidden_states=True,
+                )
+            state, expected = answer.hidden_states[-1][0], answer.logits.softmax(dim=1)[0]
+            torch.testing.assert_close(encoded["outputs"][i], expected, atol=1e-5, rtol=1e-4)
             for j in [-1, *np.flatnonzero(kept[i])]:
-                places = [start + k for k, player in enumerate(players) if player == j]
+                places = [k for k, player in enumerate(players) if player == j]
                 if places:  # j is -1 for the text as a whole
-                    mean = states[i, places].mean(dim=0)
+                    mean = state[places].mean(dim=0)
                     torch.testing.assert_close(x[i, 1 + j, :-1], mean, atol=5e-3, rtol=1e-2)
-                elif players:
-                    mean = states[i, start : start + len(players)].mean(dim=0)
+                elif places := [
+                    k for k, player in enumerate(players) if fill == "mask" or kept[i, player]
+                ]:
+                    mean = state[places].mean(dim=0)
                     torch.testing.assert_close(x[i, 0, :-1], mean, atol=5e-3, rtol=1e-2)
             assert (x[i, 1:, -1][kept[i]] == 1.0).all() and x[i, 0, -1] == 1.0
         assert torch.isfinite(x).all()
         assert (x[:, 1:, -1][torch.from_numpy(null)] == 0).all()
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_means_of_many_tokens_in_half_precision(special):
+    texts = [" ".join(RNG.choice(WORDS, size=60)), "bad"]
+    samples, masked = text_case(texts, word_tokenizer(special=special), model=bert(size=64))
+    reader = reader_of(masked, samples, "hidden")
+    state = torch.full((2, 60 + 2 * special, 16), 40000.0, dtype=torch.float16)
+    x = reader._players(samples, [state], masked.masker.n_players, None)
+    assert (x[:, 0, :-1] == 40000).all() and (x[0, :, :-1] == 40000).all()
+
+
+def gpt2():
+    torch.manual_seed(0)
+    settings = transformers.GPT2Config(
+        vocab_size=5 + len(WORDS),
+        n_positions=32,
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        num_labels=3,
+        initializer_range=0.5,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return transformers.GPT2ForSequenceClassification(settings).eval()
 
 
 def vit(size=(8, 12), patch=4, **config):
@@ -521,6 +559,33 @@ def test_players_of_a_vision_transformer_against_a_loop(patch):
             torch.testing.assert_close(x[i, 1:, :-1], expected, atol=5e-3, rtol=1e-2)
             torch.testing.assert_close(x[i, 0, :-1], state[i, 0], atol=5e-3, rtol=1e-2)
         assert (x[:, :, -1] == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
+@pytest.mark.parametrize(("shortest", "cut"), [(8, False), (10, True)])
+@pytest.mark.parametrize("network", ["hidden", ["vit.layers.1"], "unet"])
+def test_states_of_images_that_the_processor_crops(network, shortest, cut):
+    pytest.importorskip("PIL")
+    make = getattr(transformers, "CLIPImageProcessorPil", transformers.CLIPImageProcessor)
+    processor = make(
+        size={"shortest_edge": shortest}, crop_size={"height": 8, "width": 8}, do_normalize=False
+    )
+    X = RNG.integers(0, 256, size=(4, 16, 16, 3), dtype=np.uint8)
+    masker = ImageMasker(4)
+    samples = masker.wrap(X)
+    masker.fit(samples)
+    masked = MaskedModel(make_predictor((vit((8, 8)), processor), X), masker)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        reader_of(masked, samples, network)
+    told = ["cuts off edges" in str(warning.message) for warning in caught]
+    assert told == [True] * (cut and network != "unet")
+    if cut and network == "hidden":
+        explainer = FEXExplainer(masker=ImageMasker(8), network=network, max_steps=2, n_queries=200)
+        with pytest.warns(UserWarning, match="cuts off edges") as found:
+            explainer.fit(X, (vit((8, 8)), processor))
+        told = [w.filename for w in found if "cuts off" in str(w.message)]
+        assert told == [__file__]
 
 
 def test_players_of_a_plain_conv_net_by_the_names_of_its_layers():
