@@ -15,7 +15,7 @@ from fastexplain.predictors import Predictor
 from fastexplain.predictors._hidden import hidden_states, stage_layers
 from fastexplain.tables import Table, as_table
 
-__all__ = ["MaskedModel"]
+__all__ = ["MaskedModel", "wrapped"]
 
 # rows a model call: enough to amortise a pipeline's overhead; a network on the CPU has little
 # of it, and activations of more rows leave the cache, or are fetched from and given back to
@@ -235,13 +235,6 @@ class MaskedModel:
             _refuse_broken(outputs, np.arange(len(samples)))
         return outputs, states
 
-    def wrapped(self, X: Any) -> Any:
-        """Samples in the container that the masker works on; those that are in it already pass."""
-        if hasattr(X, "n_columns") and hasattr(X, "fingerprint"):
-            return X
-        wrap = getattr(self.masker, "wrap", None)
-        return as_table(X) if wrap is None else wrap(X)
-
     def layers(self, images: Any) -> list[str] | None:
         """Layers of a torch module that see images best; see ``stage_layers``."""
         inputs = self.masker.whole(images, self.predictor)
@@ -317,6 +310,14 @@ class MaskedModel:
         parts = [_take(inputs, slice(a, b)) for a, b in pairwise(edges)]
         answers = Parallel(n_jobs=self.n_jobs)(delayed(self.predictor)(part) for part in parts)
         return np.concatenate(answers)
+
+
+def wrapped(masker: Any, X: Any) -> Any:
+    """Samples in the container that a masker works on; those that are in it already pass."""
+    if hasattr(X, "n_columns") and hasattr(X, "fingerprint"):
+        return X
+    wrap = getattr(masker, "wrap", None)
+    return as_table(X) if wrap is None else wrap(X)
 
 
 def _sum(answers: torch.Tensor) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastexplain.masked_model import MaskedModel
+from fastexplain.masked_model import MaskedModel, wrapped
 
 __all__ = ["FeasibleSets", "minimal_prefixes", "minimum_sets"]
 
@@ -82,7 +82,7 @@ def minimal_prefixes(
         The set of all players is feasible, so that there is always one.
     """
     _check_epsilon(epsilon)
-    samples = masked.wrapped(samples)
+    samples = wrapped(masked.masker, samples)
     if search not in _SEARCHES:
         raise ValueError(f"search must be one of {_SEARCHES}, got {search!r}.")
     null = masked.masker.null_players(samples)
@@ -161,7 +161,7 @@ def minimum_sets(
         Of several smallest sets, the one with the smallest drop.
     """
     _check_epsilon(epsilon)
-    samples = masked.wrapped(samples)
+    samples = wrapped(masked.masker, samples)
     null = masked.masker.null_players(samples)
     most = int((~null).sum(axis=1).max(initial=0))
     if most > 16:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastexplain.masked_model import MaskedModel
+from fastexplain.masked_model import MaskedModel, wrapped
 
 __all__ = ["Ranked", "check_attributions", "rank_players"]
 
@@ -43,7 +43,7 @@ def check_attributions(
 
     ``target=None`` asks the model for its largest output of each sample.
     """
-    samples = masked.wrapped(X)
+    samples = wrapped(masked.masker, X)
     values, n = np.asarray(values, float), len(samples)
     if n == 0:
         raise ValueError("There are no rows to perturb.")

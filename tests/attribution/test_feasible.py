@@ -275,9 +275,9 @@ def test_texts_longer_than_those_of_fit():
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, np.nan])
 def test_epsilon_must_be_above_zero(epsilon):
     masked, X, target = game(np.zeros(4)), as_table(np.ones((1, 2))), np.zeros(1, int)
-    with pytest.raises(ValueError, match="epsilon must be above 0"):
+    with pytest.raises(ValueError, match="epsilon must be a number above 0"):
         minimal_prefixes(masked, X, np.ones((1, 2)), target, epsilon)
-    with pytest.raises(ValueError, match="epsilon must be above 0"):
+    with pytest.raises(ValueError, match="epsilon must be a number above 0"):
         minimum_sets(masked, X, target, epsilon)
 
 

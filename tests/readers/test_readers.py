@@ -20,6 +20,7 @@ from fastexplain.networks._grids import _grid
 from fastexplain.predictors import make_predictor
 from fastexplain.predictors._hidden import class_weights, hidden_states
 from fastexplain.readers import make_reader, reader_from_state
+from fastexplain.readers._image import ImageReader
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
@@ -832,3 +833,43 @@ def test_states_need_a_torch_module():
     whole = masked.masker.whole(samples, masked.predictor)
     with pytest.raises(ValueError, match="torch module"):
         hidden_states(masked.predictor, whole, None)
+
+
+@pytest.mark.parametrize("channels", ["first", "last", "none"])
+def test_copies_of_images_are_moved_and_partly_another_image(channels):
+    n, extra, shape = (
+        12,
+        60,
+        {"first": (3, 16, 20), "last": (16, 20, 3), "none": (16, 20)}[channels],
+    )
+    X = np.broadcast_to(np.arange(n, dtype=np.uint8).reshape(-1, *[1] * len(shape)), (n, *shape))
+    X = X.copy()
+    masker = ImageMasker(patch_size=4, channels=channels).fit(X)
+    samples = masker.wrap(X)
+    reader = ImageReader.fit(masker, samples, "unet", 8, 1)
+    made = reader.mix(samples, extra, np.random.default_rng(0))
+    again = reader.mix(samples, extra, np.random.default_rng(0))
+    assert made.native.dtype == np.uint8 and made.native.shape == (n + extra, *shape)
+    np.testing.assert_array_equal(made.native, again.native)
+    values = [np.unique(image) for image in made.native]
+    # every image has one number of its own: copies have that of one image, or of two
+    assert {len(own) for own in values} == {1, 2}
+    mixed = [image for image, own in zip(made.native, values, strict=True) if len(own) == 2]
+    assert 0.5 * extra / 3 < len(mixed) <= extra / 3
+    for image in mixed:
+        share = np.mean(image == image.max())
+        assert 0.08 < min(share, 1 - share) < 0.6
+    # each image as it was is among them
+    assert all(any(np.array_equal(own, image) for image in made.native) for own in X)
+
+
+def test_copies_are_moved_and_mirrored():
+    X = np.arange(4 * 16 * 16, dtype=np.float32).reshape(4, 16, 16)
+    masker = ImageMasker(patch_size=4, channels="none").fit(X)
+    samples = masker.wrap(X)
+    reader = ImageReader.fit(masker, samples, "unet", 8, 1)
+    made = reader.mix(samples, 32, np.random.default_rng(1))
+    new = [image for image in made.native if not any(np.array_equal(image, own) for own in X)]
+    assert len(new) > 20
+    rising = [bool((np.diff(image[8]) >= 0).all()) for image in new]
+    assert 0.2 < np.mean(rising) < 0.8
