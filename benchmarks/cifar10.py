@@ -220,7 +220,7 @@ def picture(task: Task, held: dict[str, np.ndarray], path: Path) -> None:
     from matplotlib.figure import Figure
 
     images, (first, second) = task.X_test[:SHOWN], task.two_classes()
-    figure = Figure(figsize=(1.1 * (1 + 2 * len(held)), 1.2 * SHOWN))
+    figure = Figure(figsize=(1.1 * (1 + 2 * len(held)), 1.4 * SHOWN))
     axes = figure.subplots(SHOWN, 1 + 2 * len(held), squeeze=False)
     for i, row in enumerate(axes):
         row[0].imshow(images[i].transpose(1, 2, 0))
@@ -229,12 +229,13 @@ def picture(task: Task, held: dict[str, np.ndarray], path: Path) -> None:
                 ax, values = row[1 + 2 * j + side], maps[side, i]
                 share = values.argsort().argsort().reshape(8, 8) / 63
                 ax.imshow(images[i].mean(axis=0), cmap="gray", alpha=0.6)
-                ax.imshow(share, cmap="autumn_r", extent=(-0.5, 31.5, 31.5, -0.5), alpha=share)
+                place = (-0.5, 31.5, 31.5, -0.5)
+                ax.imshow(share, cmap="autumn_r", extent=place, alpha=0.9 * share**3)
                 title = f"{run}\n{CIFAR_CLASSES[chosen[i]]}" if i == 0 else CIFAR_CLASSES[chosen[i]]
                 ax.set_title(title, fontsize=7)
     for ax in axes.flat:
         ax.set_axis_off()
-    figure.tight_layout(pad=0.3)
+    figure.tight_layout(pad=0.3, h_pad=0.8)
     figure.savefig(path, dpi=130)
 
 
