@@ -37,6 +37,12 @@ def save(name: str, settings: dict[str, Any], rows: list[dict[str, Any]]) -> Non
     (RESULTS / f"{name}.json").write_text(text + "\n")
 
 
+def saved_rows(name: str) -> list[dict[str, Any]]:
+    """Rows of ``results/<name>.json``, none where there is no such file."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else []
+
+
 def print_table(rows: Iterable[dict[str, Any]], columns: list[str]) -> None:
     """Print rows under a header, numbers rounded."""
     cells = [columns] + [[_text(row.get(column, "")) for column in columns] for row in rows]

@@ -14,7 +14,6 @@ Rows are saved as they come; runs that are saved with the same settings are not 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from _images import CACHE, CIFAR_CLASSES, Deployed, accuracy, cifar10, surrogate, train_target
-from _report import RESULTS, print_table, save
+from _report import RESULTS, print_table, save, saved_rows
 from _rivals import Gradients
 
 from fastexplain import (
@@ -254,8 +253,7 @@ def main() -> None:
     task = Task(args)
     print(f"{args.target}: accuracy {task.accuracy:.3f}")
     name = f"cifar10_{args.target}" + ("_surrogate" if args.surrogate else "")
-    path = RESULTS / f"{name}.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows = saved_rows(name)
     for run in args.runs:
         row: dict[str, Any] = {"run": run, "seed": args.seed, "images": args.images}
         row["params"] = repr(RUNS[run][1]) if run in RUNS else ""

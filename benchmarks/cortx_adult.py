@@ -14,14 +14,13 @@ there; runs that are saved with the same settings are not made again.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
 import numpy as np
 import torch
 from _autoint import Task, load
-from _report import RESULTS, mean_spread, print_table, save
+from _report import mean_spread, print_table, save, saved_rows
 
 from fastexplain import CoRTXExplainer, FastSHAPExplainer, L2XExplainer, SupervisedExplainer
 from fastexplain.labels import KernelShapley
@@ -166,11 +165,8 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="forget what is saved")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    path = RESULTS / f"{args.name}.json"
-    rows: list[dict[str, Any]] = []
-    if path.exists() and not args.fresh:
-        rows = json.loads(path.read_text())["rows"]
-        rows = [r for r in rows if r["run"] in RUNS and r["params"] == settings_of(r["run"])]
+    saved = [] if args.fresh else saved_rows(args.name)
+    rows = [r for r in saved if r["run"] in RUNS and r["params"] == settings_of(r["run"])]
     done = {(row["run"], row["seed"]) for row in rows}
     task = load()
     for seed in range(args.seeds):

@@ -16,7 +16,6 @@ with the same settings are not made again.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from _images import CACHE, Lite0, accuracy, composites, horses, imagenet, imagenet_names
-from _report import RESULTS, print_table, save
+from _report import RESULTS, print_table, save, saved_rows
 from _rivals import Gradients
 from torch.nn import functional as F
 
@@ -227,8 +226,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     CACHE.mkdir(exist_ok=True)
     task = Task(args)
-    path = RESULTS / f"{args.name}.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows = saved_rows(args.name)
     for run in args.runs:
         params = settings_of(run, args)
         if run in MISSING or any(r["run"] == run and r["params"] == params for r in rows):

@@ -12,7 +12,6 @@ is at least as close to the truth, and from how many rows on learning pays.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from _autoint import Task, load
-from _report import RESULTS, print_table, save
+from _report import print_table, save, saved_rows
 
 from fastexplain.labels import ExactShapley, KernelShapley, PermutationShapley
 from fastexplain.masked_model import MaskedModel
@@ -132,10 +131,7 @@ def measure(name: str, explain: Callable[[Rows], Rows], task: Task, n: int) -> d
 
 def break_even(ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows from which on fitting and explaining is sooner done than labels one by one."""
-    path = RESULTS / "cortx_adult.json"
-    if not path.exists():
-        return []
-    learned = json.loads(path.read_text())["rows"]
+    learned = saved_rows("cortx_adult")
     out = []
     for run in sorted({row["run"] for row in learned if row.get("l2") and "rows_s" in row}):
         mine = [row for row in learned if row["run"] == run]

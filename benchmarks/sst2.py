@@ -26,14 +26,13 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from _report import RESULTS, print_table, save
+from _report import RESULTS, print_table, save, saved_rows
 from _rivals import grad_cam
 from _texts import marked_reviews, movies, rationale_of_players, sentences, sst2, sst2_target
 
@@ -222,12 +221,9 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="forget what is saved")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    path = RESULTS / f"{args.name}.json"
-    rows: list[dict[str, Any]] = []
-    if path.exists() and not args.fresh:
-        saved = json.loads(path.read_text())["rows"]
-        known = [row for row in saved if row["run"] in (*RIVALS, *RUNS) and "params" in row]
-        rows = [row for row in known if row["params"] == settings_of(row["run"], args)]
+    saved = [] if args.fresh else saved_rows(args.name)
+    known = [row for row in saved if row["run"] in (*RIVALS, *RUNS) and "params" in row]
+    rows = [row for row in known if row["params"] == settings_of(row["run"], args)]
     done = {(row["run"], row["seed"]) for row in rows}
     runs = [run for run in args.runs if (run, args.seed) not in done]
     if runs:

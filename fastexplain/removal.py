@@ -304,6 +304,8 @@ class SurrogateRemoval(BaseEstimator):
 class _Masked:
     """Rows of a pool, each with a coalition drawn anew."""
 
+    most_batches: int | None = None
+
     def __init__(self, rows: TargetPool, n_players: int) -> None:
         self.rows = rows
         self.n_players = n_players

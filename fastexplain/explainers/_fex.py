@@ -283,8 +283,7 @@ class FEXExplainer(LearnedExplainer):
             reset: Any = getattr(part, "reset", None)
             if reset is not None:
                 reset(torch_rng)
-        most = getattr(experience, "most_batches", None)
-        settings = self._settings(self.max_steps, seed, started, most)
+        settings = self._settings(self.max_steps, seed, started, experience.most_batches)
         trainer = Trainer(module, loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)
         # the value network has done its part once the policy is trained

@@ -303,6 +303,8 @@ class _SelectorPredictor(nn.Module):
 class _Noisy:
     """A pool's batches with uniform noise, and a background row for each of their rows."""
 
+    most_batches: int | None = None
+
     def __init__(self, pool: TargetPool, k: int, n_players: int, background: torch.Tensor) -> None:
         self.pool = pool
         self.shape = (k, n_players)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fastexplain.networks._grids import grid_cells, grid_shares
+from fastexplain.networks._grids import image_cells, player_states
 from fastexplain.networks._hidden import HiddenTrunk
 from fastexplain.networks._players import Pretrained
 from fastexplain.predictors._hidden import trained_states
@@ -75,15 +75,10 @@ class CopyTrunk(nn.Module):
         labels = self.labels
         if self.own_labels:
             labels, x = x[:, -1].long(), x[:, :-1]
-        found = []
-        present = torch.ones((len(x), self.n_players + 1, 1), device=x.device)
-        for state in trained_states(self.call, self._as_taken(x), self.layers):
-            cells, special, grid = grid_cells(state.float(), (x.shape[2], x.shape[3]), self.tokens)
-            shares = grid_shares(labels, grid, self.n_players)
-            players = torch.matmul(shares, cells)
-            found.append(torch.cat([special.mean(dim=1, keepdim=True), players], dim=1))
-            present[:, 1:, 0] = (shares.sum(dim=2) > 0).float()
-        return torch.cat([*found, present], dim=2)
+        states = trained_states(self.call, self._as_taken(x), self.layers)
+        return player_states(
+            [image_cells(state.float(), labels, self.tokens, self.n_players) for state in states]
+        )
 
     def _as_taken(self, x: torch.Tensor) -> torch.Tensor:
         """Images in the model's own order of axes and type."""

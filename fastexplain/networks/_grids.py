@@ -1,4 +1,4 @@
-"""A layer's states of an image as a grid of cells, and what share of them each player has."""
+"""States of players from those of a layer's cells: of the places of an image, or of tokens."""
 
 from __future__ import annotations
 
@@ -8,10 +8,49 @@ import torch
 
 from fastexplain.networks._players import shares_of
 
-__all__ = ["grid_cells", "grid_shares"]
+__all__ = ["Cells", "grid_cells", "image_cells", "player_states", "state_size"]
+
+#: states of each sample (B, d), of its cells (B, P, d), and each player's shares of these,
+#: (B or 1, N, P)
+Cells = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def grid_shares(labels: torch.Tensor, grid: tuple[int, int], n_players: int) -> torch.Tensor:
+def state_size(states: list[torch.Tensor]) -> int:
+    """Numbers of layers' states, (B, L, d) or (B, d, h, w) each, together."""
+    return sum(state.shape[2] if state.ndim == 3 else state.shape[1] for state in states)
+
+
+def player_states(layers: list[Cells]) -> torch.Tensor:
+    """Mean state of each player's cells, after that of the sample.
+
+    Parameters
+    ----------
+    layers : list of Cells
+
+    Returns
+    -------
+    float32 tensor of shape (B, 1 + N, size + 1)
+        States of all layers side by side; the last number tells whether a player is there.
+    """
+    found = [
+        torch.cat([whole[:, None], torch.matmul(shares.to(cells.dtype), cells)], dim=1).float()
+        for whole, cells, shares in layers
+    ]
+    present = (layers[-1][2].sum(dim=2) > 0).to(found[0])
+    flags = torch.nn.functional.pad(present, (1, 0), value=1.0).expand(len(found[0]), -1)
+    return torch.cat([*found, flags[:, :, None]], dim=2)
+
+
+def image_cells(
+    state: torch.Tensor, labels: torch.Tensor, tokens: tuple[int, int] | None, n_players: int
+) -> Cells:
+    """A layer's states of images whose pixels have the players ``labels``, (B or 1, H, W)."""
+    size = (labels.shape[1], labels.shape[2])
+    cells, special, grid = grid_cells(state, size, tokens)
+    return special.mean(dim=1), cells, _shares(labels.to(state.device), grid, n_players)
+
+
+def _shares(labels: torch.Tensor, grid: tuple[int, int], n_players: int) -> torch.Tensor:
     """What share of each player's pixels every cell of a grid holds.
 
     Parameters

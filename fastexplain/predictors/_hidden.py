@@ -66,22 +66,15 @@ def hidden_states(
         raise ValueError(
             "Hidden states are those of a torch module; the model is none. Choose another network=."
         )
-    parts: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
     batches = predictor.batches(inputs)
-    # one call in the order of the inputs, which need not be copied then
-    plain = _is_plain(batches)
-    with _LOCK, ExitStack() as hooks:
-        kept = hooks.enter_context(_listening(module, layers))
-        for rows in batches:
-            outputs: Any = predictor(inputs if plain else inputs[rows])
-            parts.append((outputs, [state.detach() for state in _found(kept, layers, len(rows))]))
-            kept.clear()
-    if plain:
-        return parts[0]
+    parts = _asked(predictor, module, layers, inputs, batches)
+    found = [[state.detach() for state in states] for _, states in parts]
+    if _is_plain(batches):
+        return parts[0][0], found[0]
     back = torch.from_numpy(np.argsort(np.concatenate(batches)))
     outputs = torch.cat([part[0] for part in parts])
     at_left = getattr(inputs, "start", None) is not None
-    states = [_joined([part[1][i] for part in parts], at_left) for i in range(len(parts[0][1]))]
+    states = [_joined(list(own), at_left) for own in zip(*found, strict=True)]
     return outputs[back.to(outputs.device)], [state[back.to(state.device)] for state in states]
 
 
@@ -101,16 +94,26 @@ def trained_states(
     -------
     list of tensors, as of ``hidden_states``
     """
-    split = getattr(call, "batches", None)
-    batches = [np.arange(len(inputs))] if split is None else split(inputs)
-    parts = []
-    with _LOCK, ExitStack() as hooks:
-        kept = hooks.enter_context(_listening(call.module, layers))
+    parts = _asked(call.run, call.module, layers, inputs, call.batches(inputs))
+    return [_joined(list(own)) for own in zip(*(states for _, states in parts), strict=True)]
+
+
+def _asked(
+    ask: Callable[[Any], Any],
+    module: torch.nn.Module,
+    layers: list[str] | None,
+    inputs: Any,
+    batches: list[np.ndarray],
+) -> list[tuple[Any, list[torch.Tensor]]]:
+    """What a module answers to each batch, and its layers on the way."""
+    # one call in the order of the inputs, which need not be copied then
+    plain, parts = _is_plain(batches), []
+    with _LOCK, _listening(module, layers) as kept:
         for rows in batches:
-            call.run(inputs[rows] if len(batches) > 1 else inputs)
-            parts.append(_found(kept, layers, len(rows)))
+            answer = ask(inputs if plain else inputs[rows])
+            parts.append((answer, _found(kept, layers, len(rows))))
             kept.clear()
-    return [_joined([part[i] for part in parts]) for i in range(len(parts[0]))]
+    return parts
 
 
 def _is_plain(batches: list[np.ndarray]) -> bool:

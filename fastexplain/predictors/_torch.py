@@ -152,6 +152,10 @@ class TorchCall:
         """Return the module's answer as it came, and whether the module calls it logits."""
         return main_tensor(ask(self.module, self._input(X)))
 
+    def batches(self, X: Any) -> list[np.ndarray]:
+        """Samples of each call of the module: all at once, unless a subclass knows better."""
+        return [np.arange(n_rows(X))]
+
     def run(self, X: Any) -> None:
         """Call the module as it is, gradients and mode included, for what its layers answer."""
         self._forward(X, None)

@@ -11,6 +11,7 @@ from fastexplain.images import Images
 from fastexplain.masked_model import MaskedModel
 from fastexplain.maskers._image_inputs import as_tensor
 from fastexplain.networks import CopyTrunk, PlayerNetwork
+from fastexplain.networks._grids import state_size
 from fastexplain.predictors._hidden import check_open, copied, token_grid, trained_states
 from fastexplain.readers._image import ImageReader, warn_if_cropped
 
@@ -64,7 +65,7 @@ class CopyReader(ImageReader):
                 "network='copy' cannot train the model's copy: its forward pass keeps no "
                 "gradients (torch.no_grad or inference_mode inside?). Choose another network=."
             )
-        self.size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
+        self.size = state_size(states)
         return self
 
     def adopt(self, predictor: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import HiddenTrunk, PlayerNetwork
-from fastexplain.networks._grids import grid_cells, grid_shares
+from fastexplain.networks._grids import Cells, image_cells, player_states, state_size
 from fastexplain.networks._players import player_shares
 from fastexplain.predictors._hidden import check_open, class_weights, token_grid
 from fastexplain.readers._image import ImageReader, warn_if_cropped
@@ -92,10 +92,10 @@ class HiddenReader:
         if samples.kind == "images":
             warn_if_cropped(masked, some)
             images = ImageReader.fit(masker, samples, "unet", width, n_blocks)
-        size = sum(s.shape[2] if s.ndim == 3 else s.shape[1] for s in states)
         numbers = sum(math.prod(s.shape[1:]) for s in states)
         most = 256 if masked.batch_size is None else min(256, int(masked.batch_size))
         call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, most))
+        size = state_size(states)
         self = cls(masker, layers, size, classes, images, call, width, n_blocks)
         if images is not None:
             self.tokens = token_grid(masked.predictor, masker.whole(some, masked.predictor))
@@ -133,22 +133,15 @@ class HiddenReader:
         kept: np.ndarray | None,
     ) -> torch.Tensor:
         """Mean state of each player's tokens or pixels, after that of the sample."""
-        found, present = [], torch.zeros(0)
-        for state in states:
-            if self.images is None:
-                whole, cells, shares = self._of_texts(samples, state, n_players, kept)
-            else:
-                whole, cells, shares = self._of_images(samples, state, n_players)
-            players = torch.matmul(shares.to(cells.dtype), cells)
-            found.append(torch.cat([whole[:, None], players], dim=1).float())
-            present = shares.sum(dim=2) > 0
-        flags = torch.nn.functional.pad(present.float(), (1, 0), value=1.0)
-        flags = flags.expand(len(found[0]), -1)
-        return torch.cat([*found, flags[:, :, None]], dim=2)
+        if self.images is None:
+            return player_states([self._of_texts(samples, s, n_players, kept) for s in states])
+        labels = torch.from_numpy(np.asarray(self.masker.labels(samples))).long()
+        labels = labels if labels.ndim == 3 else labels[None]
+        return player_states([image_cells(s, labels, self.tokens, n_players) for s in states])
 
     def _of_texts(
         self, samples: Any, state: torch.Tensor, n_players: int, kept: np.ndarray | None
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> Cells:
         """State of the text (B, d), of its tokens (B, L, d), and shares (B, N, L)."""
         if state.ndim != 3:
             raise ValueError(
@@ -176,16 +169,6 @@ class HiddenReader:
     def _left(self) -> bool:
         """Whether padding stands at the left."""
         return getattr(self.masker.tokenizer, "padding_side", "right") == "left"
-
-    def _of_images(
-        self, samples: Any, state: torch.Tensor, n_players: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """State of the image (B, d), of its cells (B, P, d), and shares (B or 1, N, P)."""
-        assert self.images is not None
-        cells, special, grid = grid_cells(state, self.images.shape[1:], self.tokens)
-        labels = torch.from_numpy(np.asarray(self.masker.labels(samples))).long()
-        shares = grid_shares(labels if labels.ndim == 3 else labels[None], grid, n_players)
-        return special.mean(dim=1), cells, shares.to(state.device)
 
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
         """Few layers on the states, with heads on players."""

@@ -31,6 +31,8 @@ class TargetPool:
         Each epoch's order follows from it and the epoch's number alone.
     """
 
+    most_batches: int | None = None
+
     def __init__(self, tensors: Batch, batch_size: int, seed: int) -> None:
         self.tensors = tensors
         self.n_rows = len(next(iter(tensors.values())))
@@ -63,6 +65,8 @@ class TargetPool:
 
 class PoolPair:
     """Batches of one pool beside batches of another, whose names begin with ``free_``."""
+
+    most_batches: int | None = None
 
     def __init__(self, first: TargetPool, second: TargetPool) -> None:
         self.first = first

@@ -23,6 +23,10 @@ LossFunction = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, torch.
 class Experience(Protocol):
     """Where batches come from: a pool of targets, or trajectories of the current policy."""
 
+    @property
+    def most_batches(self) -> int | None:
+        """How many it can give, where the schedule is to end; None without end."""
+
     def batch(self, module: nn.Module, generator: torch.Generator) -> Batch | None:
         """Give the next batch, or None once the query budget is spent."""
 
@@ -31,8 +35,6 @@ class Experience(Protocol):
 
     def seek(self, position: int) -> None:
         """Go on as if so many batches had been given."""
-
-    # where it cannot give without end, ``most_batches`` tells the schedule where to end
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,8 @@ class Trainer:
     def _progress(self, step: int) -> float:
         """Share of the run that is over, by steps or by time, whichever is further."""
         s = self.settings
-        steps = min(s.max_steps, getattr(self.experience, "most_batches", s.max_steps))
+        most = self.experience.most_batches
+        steps = s.max_steps if most is None else min(s.max_steps, most)
         # time alone ends a run here
         share = min(step / max(steps, 1), 1.0 - 1e-6)
         if s.deadline is None:

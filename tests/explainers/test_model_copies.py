@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from tiny_models import vit
 from torch import nn
 
 import fastexplain
@@ -88,22 +89,6 @@ class Tokens(nn.Module):
         cells = self.patches(x).flatten(2).transpose(1, 2)
         cells = torch.cat([self.first.expand(len(x), -1, -1), cells], dim=1)
         return self.head(self.norm(self.block(cells))[:, 0])
-
-
-def vit() -> Any:
-    transformers = pytest.importorskip("transformers")
-    settings = transformers.ViTConfig(
-        image_size=8,
-        patch_size=4,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_labels=3,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return transformers.ViTForImageClassification(settings).eval()
 
 
 def images(n: int = 24, seed: int = 0, shape: tuple[int, ...] = (3, 8, 8)) -> np.ndarray:

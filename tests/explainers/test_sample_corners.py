@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_models import bert, vit, word_tokenizer
 from torch import nn
 
 import fastexplain
@@ -56,27 +57,12 @@ def images(n: int = 24, shape: tuple[int, ...] = (3, 8, 8)) -> np.ndarray:
     return np.random.default_rng(0).random((n, *shape)).astype(np.float32)
 
 
-def small_vit() -> Any:
-    settings = transformers.ViTConfig(
-        image_size=8,
-        patch_size=4,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        num_labels=3,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return transformers.ViTForImageClassification(settings).eval()
-
-
 def test_samples_to_know_a_model_by_are_such_as_its_processor_takes() -> None:
     """A processor that resizes by PIL refuses numbers outside [0, 1]."""
     processor = transformers.ViTImageProcessor(size={"height": 8, "width": 8}, do_rescale=False)
     X = images(24, (3, 10, 10))
     explainer = FEXExplainer(masker=ImageMasker(patch_size=5), **SMALL)
-    explainer.fit(X, (small_vit(), processor))
+    explainer.fit(X, (vit(), processor))
     made = explainer._reader.fingerprint_samples().native
     assert X.min() <= made.min() and made.max() <= X.max()
 
@@ -150,7 +136,7 @@ def test_answers_that_name_their_logits() -> None:
     [("sigmoid", "multilabel"), ("softmax", "classification"), ("none", "regression")],
 )
 def test_what_a_pipeline_makes_of_scores(function: str, kind: str) -> None:
-    tokenizer, model = reader_of_films()
+    tokenizer, model = word_tokenizer(), bert(n_labels=2)
     pipe = transformers.pipeline(
         "text-classification", model=model, tokenizer=tokenizer, function_to_apply=function
     )
@@ -167,7 +153,7 @@ def test_what_a_pipeline_makes_of_scores(function: str, kind: str) -> None:
 
 
 def test_texts_longer_than_the_model_whose_tokenizer_sets_no_limit() -> None:
-    tokenizer, model = reader_of_films()
+    tokenizer, model = word_tokenizer(), bert(positions=24)
     tokenizer.model_max_length = int(1e30)
     texts = ["good film"] * 10 + ["bad film " * 30]
     with pytest.raises(ValueError, match=r"62 tokens.*24 positions.*max_length="):
@@ -175,40 +161,6 @@ def test_texts_longer_than_the_model_whose_tokenizer_sets_no_limit() -> None:
     masker = TextMasker(tokenizer, max_length=24)
     with pytest.warns(UserWarning, match="cut"):
         FEXExplainer(masker=masker, **SMALL).fit(texts, (model, tokenizer))
-
-
-def reader_of_films() -> tuple[Any, Any]:
-    """A tokenizer of few words, and a BERT of 24 positions."""
-    tokenizers = pytest.importorskip("tokenizers")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]")
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    backend.post_processor = tokenizers.processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        mask_token="[MASK]",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-    settings = transformers.BertConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        initializer_range=0.5,
-        max_position_embeddings=24,
-        num_labels=2,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = transformers.BertForSequenceClassification(settings).eval()
-    return tokenizer, model
 
 
 def make_stub(module: Any) -> Any:
@@ -257,5 +209,5 @@ def test_models_that_tell_their_grid_are_believed() -> None:
     X = (255 * images(24, (8, 16, 3))).astype(np.uint8)
     for network in ("hidden", "copy"):
         explainer = FEXExplainer(masker=ImageMasker(patch_size=4), network=network, **SMALL)
-        explainer.fit(X, (small_vit(), processor))
+        explainer.fit(X, (vit(), processor))
         assert explainer._reader.tokens == (2, 2)
