@@ -4,6 +4,7 @@ from fastexplain.attribution._coalitions import (
     all_coalitions,
     draw_coalitions,
     kernel_coalitions,
+    kernel_weights,
 )
 from fastexplain.attribution._exact import exact_attribution
 from fastexplain.attribution._feasible import FeasibleSets, minimal_prefixes, minimum_sets
@@ -17,6 +18,7 @@ __all__ = [
     "draw_coalitions",
     "exact_attribution",
     "kernel_coalitions",
+    "kernel_weights",
     "minimal_prefixes",
     "minimum_sets",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["all_coalitions", "draw_coalitions", "kernel_coalitions"]
+__all__ = ["all_coalitions", "draw_coalitions", "kernel_coalitions", "kernel_weights"]
 
 # up to here distinct coalitions are drawn by permuting their numbers; above it a
 # repeated draw is too rare to matter
@@ -71,13 +71,18 @@ def draw_coalitions(n_players: int, n_masks: int, rng: np.random.Generator) -> n
 
 
 def kernel_coalitions(
-    n_rows: int, n_players: int, n_masks: int, rng: np.random.Generator
+    n_rows: int,
+    n_players: int,
+    n_masks: int,
+    rng: np.random.Generator,
+    even_sizes: bool = False,
 ) -> np.ndarray:
     """Coalitions by the Shapley kernel, in pairs (S, not S), their sizes stratified.
 
     FastSHAP's paired sampling (Jethani et al., 2022, appendix). Sizes follow
-    ``(a - 1) / (k (a - k))``; each row's pairs have theirs at even steps of that
-    distribution, so that every row sees small and middling coalitions in due proportion.
+    ``(a - 1) / (k (a - k))``, or all come equally often, to be weighted by ``kernel_weights``;
+    each row's pairs have theirs at even steps of that distribution, so that every row sees
+    small and middling coalitions in due proportion.
 
     Parameters
     ----------
@@ -86,6 +91,8 @@ def kernel_coalitions(
     n_masks : int
         Coalitions a row, T; rounded up to an even number.
     rng : numpy.random.Generator
+    even_sizes : bool, default=False
+        All sizes equally often.
 
     Returns
     -------
@@ -97,9 +104,37 @@ def kernel_coalitions(
         first = np.zeros((n_rows, pairs, n_players), dtype=bool)
         return np.concatenate([first, ~first], axis=1)
     k = np.arange(1, n_players)
-    chance = np.cumsum(1.0 / (k * (n_players - k)))
+    chance = np.cumsum(np.ones(len(k)) if even_sizes else 1.0 / (k * (n_players - k)))
     steps = (np.arange(pairs) + rng.random((n_rows, 1))) / pairs
     size = 1 + np.searchsorted(chance / chance[-1], steps, side="right").clip(max=n_players - 2)
     place = rng.random((n_rows, pairs, n_players)).argsort(axis=2).argsort(axis=2)
     first = place < size[:, :, None]
     return np.concatenate([first, ~first], axis=1)
+
+
+def kernel_weights(sizes: np.ndarray, n_players: np.ndarray) -> np.ndarray:
+    """What coalitions of sizes drawn evenly count for, so that they stand for the kernel's.
+
+    The kernel's chance of a size over its even chance, ``c (a - 1) / (k (a - k))``; 1 on average
+    over sizes 1 to a - 1. Least squares then have the optimum that they have with the kernel's
+    own draws, and less noise: single players and all but one say little, and the kernel draws
+    them most.
+
+    Parameters
+    ----------
+    sizes : int ndarray of shape (B, T)
+        k, from 1 to a - 1; others count for nothing.
+    n_players : int ndarray of shape (B,)
+        a of each row.
+
+    Returns
+    -------
+    ndarray of shape (B, T)
+    """
+    a = np.maximum(np.asarray(n_players, dtype=np.float64), 1.0)[:, None]
+    inside = (sizes > 0) & (sizes < a)
+    inverse = np.where(inside, sizes * (a - sizes), 1.0)
+    # 1 / (k (a - k)) summed over k is 2 H(a - 1) / a
+    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, max(int(a.max()), 2)))])
+    mean = 2 * harmonic[np.maximum(a.astype(int) - 1, 0)] / (a * np.maximum(a - 1, 1.0))
+    return np.where(inside, 1.0 / inverse / np.where(mean > 0, mean, 1.0), 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +12,8 @@ import torch
 from torch import nn
 
 from fastexplain.attribution import FeasibleSets, minimal_prefixes
-from fastexplain.explainers._learned import LearnedExplainer, is_number
+from fastexplain.explainers._concept_start import begin_with_coalitions
+from fastexplain.explainers._learned import LearnedExplainer, is_number, picked, sigmoid
 from fastexplain.networks import ConceptPolicy
 from fastexplain.objectives import concept_set_loss, prediction_drop, relative_drop
 from fastexplain.training import Trainer, Trajectories
@@ -19,6 +22,10 @@ __all__ = ["ConceptSetExplainer"]
 
 # sets drawn of each held-out sample, the same at every validation
 _VALIDATION_SETS = 4
+# rate of learning from sets beside that from coalitions, which they are not to undo
+_FURTHER = 0.1
+# coalition_share of images
+_IMAGE_SHARE = 0.5
 
 
 class ConceptSetExplainer(LearnedExplainer):
@@ -44,6 +51,11 @@ class ConceptSetExplainer(LearnedExplainer):
     centered : bool, default=True
         Subtract from each set's loss the mean of the sample's others: the same gradient on
         average, with less variance. False is Eq. 18 as printed.
+    coalition_share : float, default=0.5 of images, 0 of tables and texts
+        Share of queries and steps that first teach the network what players add to random
+        coalitions, which Eq. 18 then goes on from. Sets drawn from a policy that knows nothing
+        lose nearly everything, whichever of many players they hold. 0 is the paper.
+        ``history_`` and ``n_iter_`` tell of Eq. 18's steps.
     other_share : float, default=0.25
         Share of samples whose sets are drawn for any output, rather than the predicted one, so
         that others can be explained, too.
@@ -68,7 +80,8 @@ class ConceptSetExplainer(LearnedExplainer):
     max_steps, batch_size : int, default=4000 and 256, of images and texts 3000 and 64
         Optimiser steps, and samples in each.
     learning_rate, weight_decay : float, default=1e-3 and 1e-2
-        Of AdamW; warm-up, then a cosine to zero.
+        Of AdamW, and Muon for a copy's layers; warm-up, then a cosine to zero. A tenth of it
+        where coalitions come first.
     patience : int, default=20
         Validations without a better score before training stops.
     validation_fraction : float, default=0.1
@@ -139,6 +152,7 @@ class ConceptSetExplainer(LearnedExplainer):
         n_sets: int = 8,
         inner_updates: int = 4,
         centered: bool = True,
+        coalition_share: float | None = None,
         other_share: float = 0.25,
         masker: Any = None,
         baseline: Any = "mean",
@@ -169,6 +183,7 @@ class ConceptSetExplainer(LearnedExplainer):
         self.n_sets = n_sets
         self.inner_updates = inner_updates
         self.centered = centered
+        self.coalition_share = coalition_share
         self.other_share = other_share
         self.masker = masker
         self.baseline = baseline
@@ -197,18 +212,32 @@ class ConceptSetExplainer(LearnedExplainer):
     # -- fitting ---------------------------------------------------------------------------
     def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
         samples = self._begin_fit(X, y, model)
+        if self.coalition_share is None:
+            # this is the copy that is fitted: the user's own parameter stays as it is
+            images = getattr(samples, "kind", None) == "images"
+            self.coalition_share = _IMAGE_SHARE if images else 0.0
         seed = self._seed()
         train, held = self._split(samples, seed)
         self._fit_encoder(samples, seed, started)
         checkpoint = self._make_checkpoint(samples, seed)
         # a tenth of the queries for eight validations, as a short run has
-        few = max(16, self.n_queries // (10 * 8 * (_VALIDATION_SETS + 1)))
-        validate = self._validator(samples.take(held[:few]), seed)
+        few = self.n_queries // (10 * 8 * (_VALIDATION_SETS + 1) * self.masker_.n_background_)
+        judged = samples.take(held[: max(16, few)])
         rows = samples.take(train)
-        rows = rows.take(slice(0, self._most_held()))
-        inputs, outputs = self._encoded_with_outputs(rows)
         module: Any = self._build_network()
         module.body.reset(torch.Generator().manual_seed(seed))
+        share = self._share()
+        if share > 0 and not (checkpoint is not None and checkpoint.holds_run()):
+            budget, steps = share * self.n_queries, max(1, round(share * self.max_steps))
+            objective = self._validator(judged.take(slice(0, max(16, few // 8))), seed)
+            given = (self, module, rows, judged, objective, budget, steps, seed, started)
+            begun = begin_with_coalitions(*given, checkpoint)
+            if begun.stopped_by == "interrupt":
+                self._finish(module, replace(begun, best_score=objective(module)))
+                return
+        validate = self._validator(judged, seed)
+        rows = rows.take(slice(0, self._most_held()))
+        inputs, outputs = self._encoded_with_outputs(rows)
         experience = Trajectories(
             rows,
             inputs["x"],
@@ -221,12 +250,27 @@ class ConceptSetExplainer(LearnedExplainer):
             trajectory_length=self.n_sets,
             inner_updates=self.inner_updates,
             batch_size=self.batch_size,
-            max_queries=self._queries_left(),
+            max_queries=self._queries_for_sets(),
             seed=seed,
         )
-        settings = self._settings(self.max_steps, seed, started, experience.most_batches)
+        steps = max(1, round((1.0 - share) * self.max_steps))
+        settings = self._settings(steps, seed, started, experience.most_batches)
+        if share:
+            # a schedule of its own, which is not to undo what was learned
+            rate = _FURTHER * settings.learning_rate
+            settings = replace(settings, learning_rate=rate, begun=time.monotonic())
+            settings = replace(settings, judge_start=True)
         trainer = Trainer(module, self._loss, experience, validate, settings, checkpoint)
         self._finish(module, self._train(trainer))
+
+    def _share(self) -> float:
+        assert self.coalition_share is not None  # chosen by the kind of data
+        return float(self.coalition_share)
+
+    def _queries_for_sets(self) -> int:
+        """What of ``n_queries`` Eq. 18 has; of a run that is taken up as much as before."""
+        share = self._share()
+        return max(1, int((1.0 - share) * self.n_queries)) if share else self._queries_left()
 
     def _random_share(self) -> float:
         """Outputs of regressors and labels are explained one as often as another."""
@@ -305,9 +349,11 @@ class ConceptSetExplainer(LearnedExplainer):
         return ConceptPolicy(self._body(n_out, 0), n_out, self.masker_.n_players)
 
     # -- explaining ------------------------------------------------------------------------
-    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, None]:
-        chance = torch.sigmoid(self._network(x, null).double()).masked_fill(null[:, None], 0.0)
-        return chance, None
+    def _read_out(
+        self, x: torch.Tensor, null: torch.Tensor, chosen: np.ndarray | None
+    ) -> tuple[torch.Tensor, None]:
+        chance = sigmoid(picked(self._network(x, null), chosen))
+        return chance.masked_fill(null.cpu()[:, None], 0.0), None
 
     def _meaning(self) -> dict[str, bool]:
         return {"additive": False}
@@ -365,5 +411,8 @@ class ConceptSetExplainer(LearnedExplainer):
                 raise ValueError(f"{name} must be above 0, got {value!r}.")
         if not isinstance(self.centered, bool):
             raise ValueError(f"centered must be True or False, got {self.centered!r}.")
+        share = self.coalition_share
+        if share is not None and (not is_number(share) or not 0 <= share < 1):
+            raise ValueError(f"coalition_share must be in [0, 1), got {share!r}.")
         if not is_number(self.other_share) or not 0 <= self.other_share <= 1:
             raise ValueError(f"other_share must be in [0, 1], got {self.other_share!r}.")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastexplain.explainers._coalition_pool import coalitions_of
 from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.explainers._learned import is_number
 from fastexplain.maskers import Masker
@@ -307,7 +308,7 @@ class CoRTXExplainer(LabelLearner):
         rows = self._training_rows(table, rng, n_masks + 1, budget, enumerates=False)
 
         def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
-            return self._coalitions(part, n_masks, np.random.default_rng([seed, 10, chunk]))
+            return coalitions_of(self, part, n_masks, np.random.default_rng([seed, 10, chunk]))
 
         # asked again when a run is taken up: the checkpoint holds the labels, which cost more
         return self._collect(rows, make, started, None)

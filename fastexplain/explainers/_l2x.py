@@ -251,9 +251,11 @@ class L2XExplainer(LearnedExplainer):
         return validate
 
     # -- explaining ------------------------------------------------------------------------
-    def _read_out(self, x: torch.Tensor, null: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read_out(
+        self, x: torch.Tensor, null: torch.Tensor, chosen: np.ndarray | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         chance = _logits(self._network, x, null).double().softmax(dim=1).masked_fill(null, 0.0)
-        n_out = len(self.output_names_)
+        n_out = len(self.output_names_) if chosen is None else 1
         # what is chosen is chosen for all outputs
         return chance[:, None].expand(-1, n_out, -1), chance.new_zeros((len(x), n_out))
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import joblib
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import nn
 
 from fastexplain.attribution import attribution_targets
@@ -251,11 +252,12 @@ class LearnedExplainer(SavedState):
         make: Callable[[Table, int], dict[str, torch.Tensor]],
         started: float,
         checkpoint: Checkpoint | None,
+        time_share: float = 0.5,
     ) -> dict[str, torch.Tensor]:
-        """Ask the model for what the network is to learn, in half of the time at most."""
+        """Ask the model for what the network is to learn, in a share of the time at most."""
         from tqdm.auto import tqdm
 
-        deadline = None if self.max_time is None else started + 0.5 * float(self.max_time)
+        deadline = None if self.max_time is None else started + time_share * float(self.max_time)
         with tqdm(total=len(rows), desc="queries", unit="row", disable=not self.verbose) as bar:
             return collect(
                 rows,
@@ -458,21 +460,21 @@ class LearnedExplainer(SavedState):
         inputs = self._encode(samples) if encoded is None else encoded
         inputs.pop("outputs", None)
         null = inputs["null"].to(device)
-        values, common = self._read_out(inputs["x"].to(device), null)
-        found = picked(values, chosen).transpose(1, 2).double().cpu().numpy()
-        if common is None:
-            return found, None, None
-        return found, picked(common, chosen).double().cpu().numpy(), None
+        values, common = self._read_out(inputs["x"].to(device), null, chosen)
+        found = values.transpose(1, 2).double().cpu().numpy()
+        return found, None if common is None else common.double().cpu().numpy(), None
 
     def _read_out(
-        self, x: torch.Tensor, null: torch.Tensor
+        self, x: torch.Tensor, null: torch.Tensor, chosen: np.ndarray | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Values (B, K, N), and those without effect (B, K) or None for 0, of encoded samples."""
-        deviation, level = self._network.deviations(x, null)
-        logits = (deviation + level[:, :, None]).double()
-        common = torch.sigmoid(level.double())
-        # written, not computed twice: vectorised sigmoids may differ in the last digit
-        return torch.where(null[:, None], common[:, :, None], torch.sigmoid(logits)), common
+        """Values of encoded samples (B, K, N), or of the chosen outputs (B, 1, N).
+
+        And what players without effect have, (B, K) or (B, 1), None for 0.
+        """
+        # of a thousand outputs one is asked for: the rest of the work is done for that one
+        deviation, level = (picked(part, chosen) for part in self._network.deviations(x, null))
+        found, common = sigmoid(deviation + level[:, :, None]), sigmoid(level)
+        return torch.where(null.cpu()[:, None], common[:, :, None], found), common
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -491,6 +493,15 @@ def picked(values: torch.Tensor, chosen: np.ndarray | None) -> torch.Tensor:
         return values
     rows = torch.arange(len(values), device=values.device)
     return values[rows, torch.from_numpy(chosen).to(values.device)][:, None]
+
+
+def sigmoid(logits: torch.Tensor) -> torch.Tensor:
+    """Chances in double precision, on the CPU.
+
+    An element's last digit depends on nothing but itself; of torch's own it depends on where in
+    a vector register it lies, and one output alone would differ from the same among all.
+    """
+    return torch.from_numpy(expit(logits.double().cpu().numpy()))
 
 
 def is_number(value: Any, kind: Any = numbers.Real) -> bool:

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastexplain.attribution import kernel_coalitions
-from fastexplain.attribution._groups import active_groups, active_positions
 from fastexplain.explainers._learned import LearnedExplainer, picked
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
@@ -150,28 +148,6 @@ class ShapleyLearner(LearnedExplainer):
 
         return validate
 
-    def _coalitions(
-        self, part: Any, n_masks: int, rng: np.random.Generator
-    ) -> dict[str, torch.Tensor]:
-        """Coalitions of each row and what they gain over the empty one."""
-        inputs = self._encode(part)
-        null = inputs["null"].numpy()
-        n, n_players = null.shape
-        masks = np.zeros((n, n_masks, n_players), dtype=bool)
-        for a, rows in active_groups(null, dict.fromkeys(range(n_players + 1), n)):
-            place = np.broadcast_to(active_positions(null[rows], a)[:, None], (len(rows), 1, a))
-            drawn = kernel_coalitions(len(rows), a, n_masks, rng)
-            some = np.zeros((len(rows), n_masks, n_players), dtype=bool)
-            np.put_along_axis(some, place.repeat(n_masks, axis=1), drawn, axis=2)
-            masks[rows] = some
-        answers = self._masked.values(part, masks).cpu().double().numpy()
-        full = self._masked.outputs(part).cpu().double().numpy()
-        bases = self._bases(part)
-        gains = torch.from_numpy(answers - bases[:, None]).float()
-        total = torch.from_numpy(full - bases).float()
-        given = {"masks": torch.from_numpy(masks), "gains": gains, "total": total}
-        return inputs | given
-
     def _run(
         self,
         experience: Experience,
@@ -211,15 +187,9 @@ class ShapleyLearner(LearnedExplainer):
     def _efficient(
         self, module: Any, batch: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """A batch's values as they are, as they add up, and what the gap between costs.
-
-        Values that are corrected alone would leave a row's common shift to chance, and the
-        gap would tell nothing; coalitions tell of values that add up only.
-        """
+        """A batch's values as they are, as they add up, and what the gap between costs."""
         values = module(batch["x"], batch["null"])
-        spread, gap = spread_gap(values, batch["total"], batch["null"])
-        count = (~batch["null"]).sum(dim=1, keepdim=True).clamp(min=1)
-        return values, spread, ((gap / count / usual_size(module)) ** 2).mean()
+        return values, *adding_up(values, batch["total"], batch["null"], usual_size(module))
 
     def _validate_parameters(self) -> None:
         if self.normalize not in _NORMALIZATIONS:
@@ -228,6 +198,19 @@ class ShapleyLearner(LearnedExplainer):
 
     def _method(self) -> str:
         return f"{type(self).__name__}, {self._removes()}"
+
+
+def adding_up(
+    values: torch.Tensor, total: torch.Tensor, null: torch.Tensor, scale: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values (B, K, N) corrected to add up, and what the gap that was left costs.
+
+    Values that are corrected alone would leave a row's common shift to chance, and the gap
+    would tell nothing; coalitions tell of values that add up only.
+    """
+    spread, gap = spread_gap(values, total, null)
+    count = (~null).sum(dim=1, keepdim=True).clamp(min=1)
+    return spread, ((gap / count / scale) ** 2).mean()
 
 
 def typical_size(labels: torch.Tensor, null: torch.Tensor) -> torch.Tensor:

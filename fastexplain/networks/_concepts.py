@@ -16,6 +16,9 @@ _NEVER = -30.0
 class ConceptPolicy(nn.Module):
     r"""Bernoulli parameters :math:`p = g(x)` (Eq. 13) of every output and player.
 
+    Their logits are the body's numbers times ``gain``, plus ``level``: 1 and 0 unless the body
+    has learned something else before, such as what players add to coalitions.
+
     Parameters
     ----------
     body : nn.Module
@@ -24,13 +27,22 @@ class ConceptPolicy(nn.Module):
         K and N.
     """
 
+    gain: torch.Tensor
+    level: torch.Tensor
+
     def __init__(self, body: nn.Module, n_outputs: int, n_players: int) -> None:
         super().__init__()
         self.body = body
         self.shape = (n_outputs, n_players)
+        self.register_buffer("gain", torch.ones(()))
+        self.register_buffer("level", torch.zeros(()))
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Logits (B, K, N)."""
-        out = shaped(self.body(x, null).float(), self.shape)
+        out = torch.addcmul(self.level, self.gain, self.numbers(x, null))
         # on either side of this, a set is as good as certain, and gradients vanish
         return out.clamp(-12.0, 12.0).masked_fill(null[:, None], _NEVER)
+
+    def numbers(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        """What the body gives, (B, K, N)."""
+        return shaped(self.body(x, null).float(), self.shape)

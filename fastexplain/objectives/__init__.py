@@ -21,6 +21,7 @@ from fastexplain.objectives._ppo import (
 )
 from fastexplain.objectives._ranking import player_order, ranking_loss
 from fastexplain.objectives._shapley import coalition_loss, label_loss
+from fastexplain.objectives._size_curves import size_curves
 from fastexplain.objectives._subsets import relaxed_subset, top_subset
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "relative_drop",
     "relaxed_subset",
     "reverse_kl_reward",
+    "size_curves",
     "top_subset",
 ]

@@ -52,7 +52,11 @@ def label_loss(
 
 
 def coalition_loss(
-    values: torch.Tensor, masks: torch.Tensor, gains: torch.Tensor, scale: torch.Tensor
+    values: torch.Tensor,
+    masks: torch.Tensor,
+    gains: torch.Tensor,
+    scale: torch.Tensor,
+    weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     r"""FastSHAP's weighted least squares, :math:`E_S (v(S) - v(\emptyset) - S \cdot \phi)^2`.
 
@@ -69,6 +73,8 @@ def coalition_loss(
         v(S) - v(none).
     scale : tensor of shape (K,)
         Usual size of a value.
+    weights : tensor of shape (B, T), optional
+        What each coalition counts for, where they are not drawn as the kernel has them.
 
     Returns
     -------
@@ -76,5 +82,6 @@ def coalition_loss(
     parts : dict of scalar tensors
     """
     predicted = torch.einsum("btn,bkn->btk", masks.to(values.dtype), values)
-    loss = (((gains - predicted) / scale) ** 2).mean()
+    square = ((gains - predicted) / scale) ** 2
+    loss = (square if weights is None else square * weights[:, :, None]).mean()
     return loss, {"coalitions": loss.detach()}

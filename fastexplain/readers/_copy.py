@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from fastexplain.images import Images
 from fastexplain.masked_model import MaskedModel
 from fastexplain.maskers._image_inputs import as_tensor
 from fastexplain.networks import CopyTrunk, PlayerNetwork
+from fastexplain.networks._finer import finer, finer_layers
 from fastexplain.networks._grids import state_size
 from fastexplain.predictors._hidden import check_open, copied, token_grid, trained_states
 from fastexplain.readers._image import ImageReader, warn_if_cropped
@@ -31,6 +33,8 @@ class CopyReader(ImageReader):
         Numbers of these layers' states together.
     tokens : (int, int) or None
         Rows and columns of the model's tokens, where it tells them.
+    finer : dict
+        Strides, paddings and dilations of layers whose maps would be coarser than the players.
     """
 
     call: Any = None
@@ -38,6 +42,7 @@ class CopyReader(ImageReader):
     layers: list[str] | None
     size: int
     tokens: tuple[int, int] | None
+    finer: dict[str, Any]
 
     @classmethod
     def copying(cls, masked: MaskedModel, samples: Images, width: int, n_blocks: int) -> Self:
@@ -66,7 +71,20 @@ class CopyReader(ImageReader):
                 "gradients (torch.no_grad or inference_mode inside?). Choose another network=."
             )
         self.size = state_size(states)
+
+        def again() -> list[torch.Tensor]:
+            with torch.no_grad():
+                return trained_states(trial, inputs, self.layers)
+
+        self.finer = finer_layers(trial.module, again, self._grid())
         return self
+
+    def _grid(self) -> tuple[int, int]:
+        """Rows and columns of players, or about as many where they are no grid."""
+        if self.masker.grid_ is not None:
+            return self.masker.grid_
+        side = math.sqrt(self.shape[1] * self.shape[2] / max(self.masker.n_players, 1))
+        return max(1, int(self.shape[1] / side)), max(1, int(self.shape[2] / side))
 
     def adopt(self, predictor: Any) -> None:
         """Take the model whose copies networks are to be."""
@@ -80,9 +98,11 @@ class CopyReader(ImageReader):
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
         """A copy of the model, with heads on players."""
         # layers draw their first weights from torch's global generator, which is the user's
+        call = copied(self.call)
+        finer(call.module, self.finer)
         with torch.random.fork_rng(devices=[]):
             trunk = CopyTrunk(
-                copied(self.call),
+                call,
                 self.layers,
                 self.size,
                 self.tokens,
@@ -99,7 +119,7 @@ class CopyReader(ImageReader):
         """Describe as JSON values and tensors."""
         config, tensors = super().state()
         own = {"kind": "copy", "layers": self.layers, "size": self.size, "tokens": self.tokens}
-        return config | own, tensors
+        return config | own | {"finer": self.finer}, tensors
 
     @classmethod
     def from_state(
@@ -108,6 +128,7 @@ class CopyReader(ImageReader):
         """The inverse of ``state``, but for the model."""
         self = super().from_state(config, tensors, masker)
         self.layers, self.size = config["layers"], config["size"]
+        self.finer = config["finer"]
         self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
         return self
 

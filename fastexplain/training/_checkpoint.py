@@ -81,6 +81,10 @@ class Checkpoint:
         """Write what the model has answered so far, so that it is never asked again."""
         self._write(_POOL, pool, 0)
 
+    def holds_run(self) -> bool:
+        """Whether training had begun when the run was left."""
+        return self._unfinished and (self.folder / _FILE).exists()
+
     def pool(self) -> dict[str, torch.Tensor] | None:
         """What an unfinished run had been answered, or None."""
         return self._read(_POOL, "cpu")

@@ -12,9 +12,15 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from fastexplain.networks._players import Pretrained
 from fastexplain.training._checkpoint import Checkpoint
+from fastexplain.training._muon import MuonAdamW
 
 __all__ = ["Experience", "Fitted", "TrainSettings", "Trainer", "fabric_for"]
+
+# layers of copies whose weights Muon moves, and rows and columns of these, at least
+_MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d)
+_LEAST_SIDE = 16
 
 Batch = dict[str, torch.Tensor]
 LossFunction = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, torch.Tensor]]]
@@ -46,13 +52,18 @@ class TrainSettings:
     max_steps : int
         Optimiser steps.
     learning_rate, weight_decay : float
-        Of AdamW; the rate rises over the first 5% and falls to zero along a cosine.
+        Of AdamW, and of Muon for copies of models that train on; the rate rises over the
+        first 5% and falls to zero along a cosine.
     eval_every, patience : int
         Steps between validations; validations without a new best before stopping.
     deadline : float or None
         ``time.monotonic()`` at which to stop; the schedule shortens to end there.
     started : float
         ``time.monotonic()`` when fit began.
+    begun : float or None
+        The same when the schedule begins, if later.
+    judge_start : bool
+        Whether the weights that training begins with may be the best ones.
     """
 
     max_steps: int
@@ -66,6 +77,8 @@ class TrainSettings:
     seed: int
     started: float
     deadline: float | None = None
+    begun: float | None = None
+    judge_start: bool = False
 
 
 @dataclass
@@ -158,7 +171,7 @@ class Trainer:
         self._fabric = fabric
         share = slice(fabric.global_rank, None, fabric.world_size)
         self.module.to(fabric.device)
-        optimizer = torch.optim.AdamW(_decay_groups(self.module, s.weight_decay), s.learning_rate)
+        optimizer = MuonAdamW(_groups(self.module, s.weight_decay), s.learning_rate)
         wrapped, optimizer = fabric.setup(self.module, optimizer, move_to_device=False)
         for name in getattr(self.module, "forward_methods", ()):
             # mixed precision then wraps these as it wraps forward
@@ -171,6 +184,9 @@ class Trainer:
             if resumed is not None:
                 start, fitted, best = resumed
                 fitted.stopped_by = "max_steps"
+        if s.judge_start and start == 0:
+            self.module.eval()
+            fitted.best_score = fabric.broadcast(self.validate(self.module))
         sums: dict[str, Any] = {}
         count = position = 0
         drawn = generator.get_state()
@@ -254,7 +270,8 @@ class Trainer:
         if s.deadline is None:
             return share
         left = s.deadline - time.monotonic()
-        return max(share, 1.0 - left / max(s.deadline - s.started, 1e-9)) if left > 0 else 1.0
+        begun = s.started if s.begun is None else s.begun
+        return max(share, 1.0 - left / max(s.deadline - begun, 1e-9)) if left > 0 else 1.0
 
     def _record(self, fitted: Fitted, step: int, sums: dict[str, Any], count: int) -> bool:
         self.module.eval()
@@ -282,12 +299,26 @@ def _schedule(progress: float, warmup: float = 0.05) -> float:
     return 0.5 * (1.0 + float(torch.cos(torch.tensor(torch.pi * share))))
 
 
-def _decay_groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, norms and scales do not."""
+def _groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, norms and scales do not. A copy that trains on takes Muon's steps."""
+    copies = [part for part in module.modules() if isinstance(part, Pretrained)]
+    layers = [part for copy in copies for part in copy.modules() if isinstance(part, _MATRICES)]
+    turned = {
+        id(part.weight)
+        for part in layers
+        if part.weight.requires_grad
+        and min(len(part.weight), part.weight[0].numel()) >= _LEAST_SIDE
+    }
     parameters = [p for p in module.parameters() if p.requires_grad]
+    others = [p for p in parameters if id(p) not in turned]
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in others if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in parameters if id(p) in turned],
+            "weight_decay": decay,
+            "matrices": True,
+        },
     ]
 
 

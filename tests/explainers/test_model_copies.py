@@ -197,6 +197,23 @@ def test_a_copy_begins_with_the_states_of_the_model(case: str) -> None:
     )
 
 
+def test_a_copy_s_maps_are_as_fine_as_the_players(tmp_path: Any) -> None:
+    X, model = images(), Stages().eval()
+    coarse = KINDS["FastSHAP"](masker=ImageMasker(patch_size=2)).fit(X, model)
+    assert coarse._reader.finer == {}
+    fine = KINDS["FastSHAP"](masker=ImageMasker(patch_size=1)).fit(X, model)
+    assert set(fine._reader.finer) == {"down.0"}
+    assert model.down[0].stride == (2, 2)
+    trained = fine._network.body.trunk.call.module
+    assert trained.down[0].stride == (1, 1)
+    values = fine.explain(X, target=0).values
+    # neighbours that shared a cell of the coarser map no longer have one value
+    assert values.reshape(-1, 8, 4, 2).std(axis=3).min() > 0
+    fine.save(tmp_path / "fine")
+    again = fastexplain.load(tmp_path / "fine", model=model)
+    np.testing.assert_allclose(again.explain(X, target=0).values, values, rtol=1e-5, atol=1e-7)
+
+
 def test_fresh_weights_are_drawn_beside_the_copy_alone() -> None:
     X = images()
     masker = ImageMasker(patch_size=4).fit(X)

@@ -223,3 +223,28 @@ def test_devices_by_name():
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="CUDA"):
             fabric_for("cuda", "auto")
+
+
+def test_weights_that_training_begins_with_may_be_the_best():
+    start = nn.Linear(1, 1)
+    with torch.no_grad():
+        start.weight.fill_(3.0)
+        start.bias.fill_(1.0)
+    for judged in (True, False):
+        module = nn.Linear(1, 1)
+        module.load_state_dict(start.state_dict())
+        # learns something else than what it is judged by
+        other = TargetPool({"x": torch.ones(32, 1), "y": torch.zeros(32, 1)}, 16, seed=0)
+        fitted = Trainer(module, squared, other, score, settings(judge_start=judged)).run()
+        kept = torch.equal(module.weight, start.weight)
+        assert kept is judged
+        assert (fitted.best_step == 0) is judged
+    assert fitted.best_score < 0
+
+
+def test_a_schedule_may_begin_after_fit_did():
+    now = time.monotonic()
+    late = settings(started=now - 50, deadline=now + 50)
+    assert Trainer(None, None, line(), None, late)._progress(0) > 0.4
+    begun = settings(started=now - 50, begun=now, deadline=now + 50)
+    assert Trainer(None, None, line(), None, begun)._progress(0) < 0.1

@@ -1,0 +1,145 @@
+"""Where policies of concept sets begin: with what players add to random coalitions."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastexplain.explainers._coalition_pool import coalition_pool, coalitions_of
+from fastexplain.explainers._shapley_learned import GAP_WEIGHT, adding_up
+from fastexplain.objectives import coalition_loss
+from fastexplain.training import Fitted, TargetPool, Trainer
+
+__all__ = ["begin_with_coalitions", "choose_logits"]
+
+# coalitions of each sample
+_COALITIONS = 8
+# of max_time: until when coalitions are asked about, and learned from
+_TIME_ASKED, _TIME_LEARNED = 0.25, 0.5
+# of the usual value: gains and thresholds of logits that are tried
+_GAINS = (0.25, 0.5, 1.0, 2.0, 4.0)
+_THRESHOLDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+# logits of players without effect are no lower: beyond, all chances would be alike
+_FARTHEST = 6.0
+
+
+class _Additive(nn.Module):
+    """The body's numbers of a policy, as its forward pass."""
+
+    def __init__(self, policy: Any) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        return self.policy.numbers(x, null).masked_fill(null[:, None], 0.0)
+
+
+def begin_with_coalitions(
+    explainer: Any,
+    policy: Any,
+    rows: Any,
+    held: Any,
+    objective: Any,
+    budget: float,
+    max_steps: int,
+    seed: int,
+    started: float,
+    checkpoint: Any,
+) -> Fitted:
+    r"""Teach a policy's body what players add to coalitions, and set gain and level of logits.
+
+    Sets drawn from a policy that knows nothing lose nearly all of a prediction whichever players
+    they hold, and Eq. 18 has little to go by. Under an additive game with values
+    :math:`\phi` the optimum of Eq. 15 is known: :math:`p \propto \phi^+`. So the body first
+    learns :math:`\phi` in units of its usual size, by FastSHAP's least squares; the logits are
+    :math:`a (\phi - t)`, with a and t the best of a few by Eq. 15 on held-out samples.
+
+    Parameters
+    ----------
+    explainer : ConceptSetExplainer
+        In ``fit``.
+    policy : ConceptPolicy
+        Its body is trained, its gain and level are set.
+    rows, held : Table, Images or Texts
+        Samples to learn from, and to judge by.
+    objective : callable
+        Scores a policy by Eq. 15, higher is better.
+    budget : float
+        Queries.
+    max_steps : int
+    seed : int
+    started : float
+        ``time.monotonic()`` when fit began.
+    checkpoint : Checkpoint or None
+        Keeps what the model answers; steps are made again when a run is taken up.
+
+    Returns
+    -------
+    Fitted
+        Of the steps on coalitions.
+    """
+    rng = np.random.default_rng([seed, 11])
+    samples = explainer._training_rows(rows, rng, _COALITIONS + 1, budget, enumerates=False)
+    given = (explainer, samples, _COALITIONS, [seed, 12], started, checkpoint)
+    pool = coalition_pool(*given, closeness=True, time_share=_TIME_ASKED)
+    most = 4 * _COALITIONS
+    judged = coalitions_of(explainer, held, most, np.random.default_rng([seed, 13]), True, True)
+    count = (~pool["null"]).sum(dim=1, keepdim=True).clamp(min=1)
+    scale = (pool["total"] / count).square().mean(dim=0).sqrt()
+    scale = scale.clamp(min=max(0.03 * float(scale.max()), 1e-12))
+
+    def cost(module: Any, batch: dict[str, torch.Tensor]) -> Any:
+        size = scale.to(batch["total"])
+        values = module(batch["x"], batch["null"]) * size[:, None]
+        spread, gap = adding_up(values, batch["total"], batch["null"], size)
+        given = (batch["masks"], batch["gains"], size, batch["weights"])
+        fit, parts = coalition_loss(spread, *given)
+        return fit + GAP_WEIGHT * gap, parts
+
+    def validate(module: nn.Module) -> float:
+        device = next(module.parameters()).device
+        lost = []
+        with torch.inference_mode():
+            for part in explainer._chunks(held):
+                batch = {name: tensor[part].to(device) for name, tensor in judged.items()}
+                lost += [float(cost(module, batch)[0])] * len(batch["x"])
+        return -sum(lost) / max(len(lost), 1)
+
+    # the schedule is that of the steps: what was asked before is no part of it
+    settings = explainer._settings(max_steps, seed, started)
+    settings = replace(settings, begun=time.monotonic(), deadline=_by(explainer, started))
+    experience = TargetPool(pool, explainer.batch_size, seed)
+    fitted = Trainer(_Additive(policy), cost, experience, validate, settings).run()
+    choose_logits(policy, objective)
+    return fitted
+
+
+def _by(explainer: Any, started: float) -> float | None:
+    """When steps on coalitions end at the latest."""
+    if explainer.max_time is None:
+        return None
+    return started + _TIME_LEARNED * float(explainer.max_time)
+
+
+def choose_logits(policy: Any, objective: Any) -> None:
+    """Set gain and level of a policy's logits to the best of those tried."""
+    tried = []
+    for gain in _GAINS:
+        for threshold in _THRESHOLDS:
+            if gain * threshold > _FARTHEST:
+                continue
+            policy.gain.fill_(gain)
+            policy.level.fill_(-gain * threshold)
+            tried.append((objective(policy), gain, threshold))
+    # several processes that train together take what the first of them found
+    found = [max(t for t in tried if t[0] == t[0])]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.broadcast_object_list(found)
+    _, gain, threshold = found[0]
+    policy.gain.fill_(gain)
+    policy.level.fill_(-gain * threshold)
