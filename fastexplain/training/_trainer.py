@@ -90,6 +90,9 @@ class Fitted:
     best_step: int = 0
     n_steps: int = 0
     stopped_by: str = "max_steps"
+    # of the steps since the last validation
+    sums: dict[str, float] = field(default_factory=dict)
+    count: int = 0
 
 
 def fabric_for(device: str, precision: str) -> Any:
@@ -187,8 +190,9 @@ class Trainer:
         if s.judge_start and start == 0:
             self.module.eval()
             fitted.best_score = fabric.broadcast(self.validate(self.module))
-        sums: dict[str, Any] = {}
-        count = position = 0
+        sums: dict[str, Any] = dict(fitted.sums)
+        count, position = fitted.count, self.experience.position()
+        fitted.sums, fitted.count = {}, 0
         drawn = generator.get_state()
         step = start
         bar = _progress(s.verbose, s.max_steps, start)
@@ -201,6 +205,11 @@ class Trainer:
                 if progress >= 1.0:
                     fitted.stopped_by = "max_time"
                     break
+                if count and step % s.eval_every == 0:
+                    # left in the midst of this validation
+                    if self._record(fitted, step, sums, count):
+                        best = _weights(self.module)
+                    sums, count = {}, 0
                 position, drawn = self.experience.position(), generator.get_state()
                 batch = self.experience.batch(wrapped, generator)
                 if batch is None:
@@ -227,6 +236,8 @@ class Trainer:
                 nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
                 optimizer.step()
                 step += 1
+                # from here on this batch has been learned from
+                position, drawn = self.experience.position(), generator.get_state()
                 for name, value in {"loss": loss.detach(), **parts}.items():
                     sums[name] = sums.get(name, 0.0) + value
                 count += 1
@@ -247,6 +258,7 @@ class Trainer:
             # the batch that was interrupted has not been learned from
             self.experience.seek(position)
             generator.set_state(drawn)
+            fitted.sums, fitted.count = {k: float(v) for k, v in sums.items()}, count
             self._save(step, optimizer, generator, fitted, best)
             warnings.warn(
                 f"Training was interrupted at step {step} of {s.max_steps}; the best network "

@@ -161,6 +161,34 @@ def test_resume_equals_an_uninterrupted_run(tmp_path):
         Checkpoint(tmp_path / "run", "b")
 
 
+@pytest.mark.parametrize("call", [1, 3, 10])
+def test_a_validation_that_was_interrupted_is_made_again(tmp_path, call):
+    def fresh():
+        torch.manual_seed(0)
+        return nn.Linear(1, 1)
+
+    whole = fresh()
+    expected = Trainer(whole, squared, line(), score, settings()).run()
+    calls = []
+
+    def stopping(module):
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return score(module)
+
+    given = squared, line(), stopping, settings(), Checkpoint(tmp_path / "run", "a")
+    with pytest.warns(UserWarning, match="interrupted"):
+        Trainer(fresh(), *given).run()
+    resumed = fresh()
+    again = Trainer(resumed, squared, line(), score, settings(), Checkpoint(tmp_path / "run", "a"))
+    found = again.run()
+    torch.testing.assert_close(resumed.state_dict(), whole.state_dict())
+    for name in ("step", "score", "loss", "square"):
+        assert found.history[name] == pytest.approx(expected.history[name], abs=1e-6)
+    assert found.best_step == expected.best_step
+
+
 def test_checkpoint_refuses_foreign_folders(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(ValueError, match="not a checkpoint"):
