@@ -11,7 +11,7 @@ from fastexplain.attribution import kernel_coalitions, kernel_weights
 from fastexplain.attribution._groups import active_groups, active_positions
 from fastexplain.objectives import size_curves
 
-__all__ = ["coalition_pool", "coalitions_of"]
+__all__ = ["coalition_pool", "coalitions_of", "usual_share"]
 
 
 def coalition_pool(
@@ -58,6 +58,12 @@ def coalition_pool(
     # in place: the pool is most of what memory there is
     pool["gains"] -= size_curves(*(pool[name] for name in names))
     return pool
+
+
+def usual_share(pool: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Usual size of a player's even share of the total, for each output: (K,)."""
+    count = (~pool["null"]).sum(dim=1, keepdim=True).clamp(min=1)
+    return (pool["total"] / count).square().mean(dim=0).sqrt()
 
 
 def coalitions_of(

@@ -214,8 +214,7 @@ class ConceptSetExplainer(LearnedExplainer):
         samples = self._begin_fit(X, y, model)
         if self.coalition_share is None:
             # this is the copy that is fitted: the user's own parameter stays as it is
-            images = getattr(samples, "kind", None) == "images"
-            self.coalition_share = _IMAGE_SHARE if images else 0.0
+            self.coalition_share = _IMAGE_SHARE if samples.kind == "images" else 0.0
         seed = self._seed()
         train, held = self._split(samples, seed)
         self._fit_encoder(samples, seed, started)

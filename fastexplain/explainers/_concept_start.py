@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastexplain.explainers._coalition_pool import coalition_pool, coalitions_of
-from fastexplain.explainers._shapley_learned import GAP_WEIGHT, adding_up
-from fastexplain.objectives import coalition_loss
+from fastexplain.explainers._coalition_pool import coalition_pool, coalitions_of, usual_share
+from fastexplain.explainers._shapley_learned import LEAST_SCALE, coalition_fit
 from fastexplain.training import Fitted, TargetPool, Trainer
 
 __all__ = ["begin_with_coalitions", "choose_logits"]
@@ -89,17 +88,12 @@ def begin_with_coalitions(
     pool = coalition_pool(*given, closeness=True, time_share=_TIME_ASKED)
     most = 4 * _COALITIONS
     judged = coalitions_of(explainer, held, most, np.random.default_rng([seed, 13]), True, True)
-    count = (~pool["null"]).sum(dim=1, keepdim=True).clamp(min=1)
-    scale = (pool["total"] / count).square().mean(dim=0).sqrt()
-    scale = scale.clamp(min=max(0.03 * float(scale.max()), 1e-12))
+    scale = usual_share(pool)
+    scale = scale.clamp(min=max(LEAST_SCALE * float(scale.max()), 1e-12))
 
     def cost(module: Any, batch: dict[str, torch.Tensor]) -> Any:
         size = scale.to(batch["total"])
-        values = module(batch["x"], batch["null"]) * size[:, None]
-        spread, gap = adding_up(values, batch["total"], batch["null"], size)
-        given = (batch["masks"], batch["gains"], size, batch["weights"])
-        fit, parts = coalition_loss(spread, *given)
-        return fit + GAP_WEIGHT * gap, parts
+        return coalition_fit(module(batch["x"], batch["null"]) * size[:, None], batch, size)
 
     def validate(module: nn.Module) -> float:
         device = next(module.parameters()).device

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastexplain.explainers._coalition_pool import coalition_pool
-from fastexplain.explainers._shapley_learned import GAP_WEIGHT, ShapleyLearner, usual_size
+from fastexplain.explainers._coalition_pool import coalition_pool, usual_share
+from fastexplain.explainers._shapley_learned import ShapleyLearner, coalition_fit, usual_size
 from fastexplain.maskers import Masker
-from fastexplain.objectives import coalition_loss
 from fastexplain.training import TargetPool
 
 __all__ = ["FastSHAPExplainer"]
@@ -190,14 +189,10 @@ class FastSHAPExplainer(ShapleyLearner):
 
         pool = coalition_pool(self, rows, n_masks, [seed, 4], started, checkpoint)
         # a value is about as large as a total's share
-        share = pool["total"][:, :, None] / (~pool["null"]).sum(dim=1).clamp(min=1)[:, None, None]
-        module = self._fresh_network(seed, (share**2).mean(dim=(0, 2)).sqrt())
+        module = self._fresh_network(seed, usual_share(pool))
 
         def loss(network: Any, batch: dict[str, torch.Tensor]) -> Any:
-            _, values, gap = self._efficient(network, batch)
-            given = (batch["masks"], batch["gains"], usual_size(module), batch["weights"])
-            fit, parts = coalition_loss(values, *given)
-            return fit + GAP_WEIGHT * gap, parts
+            return coalition_fit(network(batch["x"], batch["null"]), batch, usual_size(module))
 
         experience = TargetPool(pool, self.batch_size, seed)
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)

@@ -14,6 +14,7 @@ from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import ShapleyNetwork
 from fastexplain.networks._shapley import spread_gap
+from fastexplain.objectives import coalition_loss
 from fastexplain.training import Experience, Fitted, Trainer
 
 __all__ = ["ShapleyLearner"]
@@ -23,8 +24,8 @@ _VALIDATION_QUERIES = 1024
 _SCORE_QUERIES = 4096
 #: of the efficiency gap in the loss, beside values that are corrected for it
 GAP_WEIGHT = 0.1
-# usual size of a class's values, beside that of the class that moves most, at least
-_LEAST_SCALE = 0.03
+#: usual size of a class's values, beside that of the class that moves most, at least
+LEAST_SCALE = 0.03
 _NORMALIZATIONS = ("additive", None)
 
 
@@ -181,7 +182,7 @@ class ShapleyLearner(LearnedExplainer):
         """
         if self.kind_ != "classification":
             return scale
-        least = float(_LEAST_SCALE * scale.max())
+        least = float(LEAST_SCALE * scale.max())
         return torch.where(scale > 0, scale.clamp(min=least), scale)
 
     def _efficient(
@@ -211,6 +212,15 @@ def adding_up(
     spread, gap = spread_gap(values, total, null)
     count = (~null).sum(dim=1, keepdim=True).clamp(min=1)
     return spread, ((gap / count / scale) ** 2).mean()
+
+
+def coalition_fit(
+    values: torch.Tensor, batch: dict[str, torch.Tensor], scale: torch.Tensor
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Loss of values (B, K, N) on a batch of ``coalition_pool``: that of the gap included."""
+    spread, gap = adding_up(values, batch["total"], batch["null"], scale)
+    fit, parts = coalition_loss(spread, batch["masks"], batch["gains"], scale, batch["weights"])
+    return fit + GAP_WEIGHT * gap, parts
 
 
 def typical_size(labels: torch.Tensor, null: torch.Tensor) -> torch.Tensor:

@@ -128,6 +128,7 @@ def _planned(module: nn.Module, sizes: Sizes, least: tuple[int, int]) -> Plan:
     if not sizes or any(max(t[s] for t, _ in sizes.values()) < least[s] for s in (0, 1)):
         return {}
     plan: Plan = {}
+    moved = False
     for name, (taken, given) in sizes.items():
         layer = module.get_submodule(name)
         own = {key: _pair(getattr(layer, key)) for key in ("stride", "padding", "dilation")}
@@ -146,10 +147,7 @@ def _planned(module: nn.Module, sizes: Sizes, least: tuple[int, int]) -> Plan:
             new["dilation"].append(own["dilation"][side] * (before if wide else 1))
         if any(tuple(new[key]) != own[key] for key in own):
             plan[name] = new
-    moved = any(
-        tuple(settings["stride"]) != _pair(module.get_submodule(name).stride)
-        for name, settings in plan.items()
-    )
+            moved |= tuple(new["stride"]) != own["stride"]
     return plan if moved else {}
 
 

@@ -97,9 +97,9 @@ class CopyReader(ImageReader):
 
     def body(self, per_player: int, whole: int, n_head_layers: int = 1) -> PlayerNetwork:
         """A copy of the model, with heads on players."""
-        # layers draw their first weights from torch's global generator, which is the user's
         call = copied(self.call)
         finer(call.module, self.finer)
+        # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
             trunk = CopyTrunk(
                 call,

@@ -22,7 +22,7 @@ class MuonAdamW(torch.optim.AdamW):
 
     Muon (Jordan et al., 2024) makes each matrix's momentum orthogonal before it steps: weak
     directions of the gradient move as far as strong ones. Pretrained convolutions that are to
-    learn something else, in the few thousand steps that a fit has, come twice as far. Steps are
+    learn something else, in the few thousand steps that a fit has, come further. Steps are
     as large as AdamW's (Liu et al., 2025). ``torch.optim.Muon`` has matrices alone; weights of
     convolutions are taken here as matrices of one row for each channel that they give.
 
@@ -42,7 +42,6 @@ class MuonAdamW(torch.optim.AdamW):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make one step."""
         groups = self.param_groups
-        loss = None
         try:
             self.param_groups = [group for group in groups if not group["matrices"]]
             loss = super().step(closure)
