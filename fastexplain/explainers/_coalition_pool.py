@@ -9,9 +9,10 @@ import torch
 
 from fastexplain.attribution import kernel_coalitions, kernel_weights
 from fastexplain.attribution._groups import active_groups, active_positions
-from fastexplain.objectives import size_curves
+from fastexplain.attribution._scores import prediction_scores
+from fastexplain.objectives import log_odds_of, size_curves
 
-__all__ = ["coalition_pool", "coalitions_of", "usual_share"]
+__all__ = ["coalition_pool", "coalitions_of", "ends_of", "in_units", "usual_share"]
 
 
 def coalition_pool(
@@ -21,7 +22,7 @@ def coalition_pool(
     seed: list[int],
     started: float,
     checkpoint: Any = None,
-    closeness: bool = False,
+    scored: bool = False,
     time_share: float = 0.5,
 ) -> dict[str, torch.Tensor]:
     """Coalitions of all samples, their sizes even, with gains that are free of size curves.
@@ -38,7 +39,7 @@ def coalition_pool(
     started : float
         ``time.monotonic()`` when fit began.
     checkpoint : Checkpoint, optional
-    closeness : bool, default=False
+    scored : bool, default=False
         As in ``coalitions_of``.
     time_share : float, default=0.5
         Of ``max_time``, at most.
@@ -51,7 +52,7 @@ def coalition_pool(
 
     def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([*seed, chunk])
-        return coalitions_of(explainer, part, n_masks, rng, True, closeness)
+        return coalitions_of(explainer, part, n_masks, rng, True, scored)
 
     pool = explainer._collect(samples, make, started, checkpoint, time_share)
     names = ("gains", "masks", "null", "total", "weights")
@@ -72,7 +73,7 @@ def coalitions_of(
     n_masks: int,
     rng: np.random.Generator,
     even_sizes: bool = False,
-    closeness: bool = False,
+    scored: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Coalitions of each sample, what they gain over the empty one, and what they count for.
 
@@ -87,8 +88,8 @@ def coalitions_of(
     rng : numpy.random.Generator
     even_sizes : bool, default=False
         Sizes equally often, and "weights" beside; as the Shapley kernel has them otherwise.
-    closeness : bool, default=False
-        Of real-valued outputs what is gained is closeness to the prediction, which ends at 1.
+    scored : bool, default=False
+        What is gained is f in [0, 1], in the units of ``in_units``.
 
     Returns
     -------
@@ -108,21 +109,45 @@ def coalitions_of(
         masks[rows] = some
     if outputs is None:
         outputs = explainer._masked.outputs(part)
-    if closeness and explainer._spread is not None:
-        ask = explainer._asker(outputs.cpu().float())
-        both = np.concatenate([masks, np.zeros((n, 1, n_players), dtype=bool)], axis=1)
-        answers = ask(part, np.arange(n), both).cpu().double().numpy()
-        answers, bases = answers[:, :-1], answers[:, -1]
-        full = np.ones_like(bases)
+    if scored:
+        known = outputs.cpu().float()
+        answers = explainer._asker(known)(part, np.arange(n), masks).cpu()
+        gained = in_units(answers.double(), explainer._spread)
+        bases, full = ends_of(explainer, part, known)
     else:
-        answers = explainer._masked.values(part, masks).cpu().double().numpy()
-        full, bases = outputs.cpu().double().numpy(), explainer._own_bases(part)
+        gained = explainer._masked.values(part, masks).cpu().double()
+        full, bases = outputs.cpu().double(), torch.tensor(explainer._own_bases(part))
     given = {
         "masks": torch.from_numpy(masks),
-        "gains": torch.from_numpy(answers - bases[:, None]).float(),
-        "total": torch.from_numpy(full - bases).float(),
+        "gains": (gained - bases[:, None]).float(),
+        "total": (full - bases).float(),
     }
     if even_sizes:
         weights = kernel_weights(masks.sum(axis=2), (~null).sum(axis=1))
         given["weights"] = torch.from_numpy(weights).float()
     return inputs | given
+
+
+def in_units(score: torch.Tensor, spread: torch.Tensor | None) -> torch.Tensor:
+    """Log-odds of chances, which neither end squeezes; closeness of real-valued outputs as it is.
+
+    Parameters
+    ----------
+    score : tensor
+        f in [0, 1].
+    spread : tensor or None
+        The explainer's; None of chances.
+    """
+    return log_odds_of(score) if spread is None else score
+
+
+def ends_of(
+    explainer: Any, samples: Any, outputs: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Without players and with all of them, (n, K) each, in the units of ``in_units``."""
+    none, full = torch.tensor(explainer._own_bases(samples)), outputs.double()
+    spread = explainer._spread
+    if spread is not None:
+        none = prediction_scores(none[:, None], full, spread.double())[:, 0]
+        full = torch.ones_like(full)
+    return in_units(none, spread), in_units(full, spread)

@@ -333,6 +333,7 @@ class FEXExplainer(LearnedExplainer):
             inner_updates=self.inner_updates,
             batch_size=self.batch_size,
             max_queries=self._queries_left(),
+            set_queries=self.masker_.n_background_,
             seed=seed,
         )
         policy = self._policy("linear")

@@ -111,10 +111,10 @@ class MaskJudge:
         score: torch.Tensor,
         full: torch.Tensor,
         masks: torch.Tensor,
-        log_q: torch.Tensor,
+        log_q: torch.Tensor | None,
         value: torch.Tensor | None,
     ) -> dict[str, torch.Tensor]:
-        assert value is not None
+        assert value is not None and log_q is not None
         reward = mask_reward(score, masks)
         if self.reverse_kl:
             reward = reverse_kl_reward(reward, log_q)

@@ -1,6 +1,6 @@
 """Networks g: encoded samples to (B, K, N)."""
 
-from fastexplain.networks._concepts import ConceptPolicy
+from fastexplain.networks._concepts import ConceptPolicy, PolicyNumbers
 from fastexplain.networks._copy import CopyTrunk
 from fastexplain.networks._encoder import TabularEncoder
 from fastexplain.networks._hidden import HiddenTrunk
@@ -19,6 +19,7 @@ __all__ = [
     "ImageTrunk",
     "MaskPolicy",
     "PlayerNetwork",
+    "PolicyNumbers",
     "RankingNetwork",
     "ShapleyNetwork",
     "TabularEncoder",

@@ -7,7 +7,7 @@ from torch import nn
 
 from fastexplain.networks._players import shaped
 
-__all__ = ["ConceptPolicy"]
+__all__ = ["ConceptPolicy", "PolicyNumbers"]
 
 # players that change nothing are in no set: a chance of 1e-13
 _NEVER = -30.0
@@ -46,3 +46,20 @@ class ConceptPolicy(nn.Module):
     def numbers(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """What the body gives, (B, K, N)."""
         return shaped(self.body(x, null).float(), self.shape)
+
+
+class PolicyNumbers(nn.Module):
+    """The body's numbers of a policy, 0 for null players, as its forward pass.
+
+    Parameters
+    ----------
+    policy : ConceptPolicy
+    """
+
+    def __init__(self, policy: ConceptPolicy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        """Numbers (B, K, N)."""
+        return self.policy.numbers(x, null).masked_fill(null[:, None], 0.0)

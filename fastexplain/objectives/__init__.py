@@ -8,6 +8,12 @@ from fastexplain.objectives._concept_sets import (
 from fastexplain.objectives._contrastive import info_nce_loss
 from fastexplain.objectives._distillation import as_outputs, distillation_loss
 from fastexplain.objectives._forward_kl import forward_kl_loss
+from fastexplain.objectives._near_sets import (
+    log_odds_of,
+    near_set_loss,
+    near_sets,
+    relative_gains,
+)
 from fastexplain.objectives._ppo import (
     PPOCoefficients,
     advantage,
@@ -37,13 +43,17 @@ __all__ = [
     "forward_kl_loss",
     "info_nce_loss",
     "label_loss",
+    "log_odds_of",
     "mask_reward",
+    "near_set_loss",
+    "near_sets",
     "player_order",
     "prediction_drop",
     "ppo_clip",
     "ppo_loss",
     "ranking_loss",
     "relative_drop",
+    "relative_gains",
     "relaxed_subset",
     "reverse_kl_reward",
     "size_curves",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = ["Checkpoint"]
 _FILE = "state.pt"
 _POOL = "experience.pt"
 _INFO = "run.json"
+_EARLIER = "earlier_"
 
 
 class Checkpoint:
@@ -37,6 +39,7 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
         self.folder = Path(path)
         self.fingerprint = fingerprint
+        self._file = _FILE
         # of several processes that train together, one writes
         self._writes = int(os.environ.get("RANK", 0)) == 0
         info = self.folder / _INFO
@@ -54,6 +57,12 @@ class Checkpoint:
             raise ValueError(
                 f"{self.folder} exists and is not a checkpoint; give another checkpoint=."
             )
+
+    def earlier(self) -> Checkpoint:
+        """Where a stage of training before the last one has its state."""
+        stage = copy.copy(self)
+        stage._file = _EARLIER + _FILE
+        return stage
 
     def save(
         self,
@@ -75,7 +84,7 @@ class Checkpoint:
             "fitted": dict(vars(fitted)),
             "best": best,
         }
-        self._write(_FILE, state, step)
+        self._write(self._file, state, step)
 
     def save_pool(self, pool: dict[str, torch.Tensor]) -> None:
         """Write what the model has answered so far, so that it is never asked again."""
@@ -83,7 +92,7 @@ class Checkpoint:
 
     def holds_run(self) -> bool:
         """Whether training had begun when the run was left."""
-        return self._unfinished and (self.folder / _FILE).exists()
+        return self._unfinished and (self.folder / self._file).exists()
 
     def pool(self) -> dict[str, torch.Tensor] | None:
         """What an unfinished run had been answered, or None."""
@@ -112,7 +121,7 @@ class Checkpoint:
         """Put a saved state back, or return None where there is none."""
         from fastexplain.training._trainer import Fitted
 
-        state = self._read(_FILE, next(module.parameters()).device)
+        state = self._read(self._file, next(module.parameters()).device)
         if state is None:
             return None
         module.load_state_dict(state["module"])
@@ -125,7 +134,7 @@ class Checkpoint:
         """Remove the state of a run that has ended, and nothing else that lies in the folder."""
         if not self._writes:
             return
-        for name in (_INFO, _FILE, _POOL):
+        for name in (_INFO, _FILE, _EARLIER + _FILE, _POOL):
             for file in (self.folder / name, self.folder / (name + ".part")):
                 file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -14,12 +14,26 @@ __all__ = ["Trajectories"]
 
 Batch = dict[str, torch.Tensor]
 
-
 # what a judge makes of sets: f of the masked samples (B, T), f of the samples (B,), the sets
-# (B, T, N), their log probabilities (B, T), and what the module gave beside its policy
+# (B, T, N), their log probabilities (B, T) or None, and what the module gave beside its policy
 Judge = Callable[
-    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], Batch
+    [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None], Batch
 ]
+# T sets of each sample (B, T, N) from logits (B, N) and null flags (B, N), and the sets' log
+# probabilities (B, T), where updates need them
+Draw = Callable[
+    [torch.Tensor, torch.Tensor, int, torch.Generator], tuple[torch.Tensor, torch.Tensor | None]
+]
+
+
+def bernoulli_sets(
+    logits: torch.Tensor, null: torch.Tensor, n_sets: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw every player by its own chance."""
+    shape = (len(logits), n_sets, logits.shape[1])
+    throws = torch.rand(shape, generator=generator).to(logits.device)
+    masks = (throws < torch.sigmoid(logits)[:, None]).float()
+    return masks, bernoulli_log_prob(logits, masks)
 
 
 class Trajectories:
@@ -42,9 +56,14 @@ class Trajectories:
         predicted class for the others.
     trajectory_length, inner_updates, batch_size : int
         T masks a sample; updates on each set of trajectories; samples in it.
-    max_queries : int
-        No new trajectory is begun past this many queries.
+    max_queries, set_queries : int
+        No new trajectory is begun past this many queries; queries that a set takes.
     seed : int
+    draw : callable, optional
+        ``draw(logits, null, T, generator)`` gives T sets of each sample, (B, T, N), and their log
+        probabilities (B, T) or None; Bernoulli draws by default.
+    beside : dict of tensors with n rows, optional
+        What else batches hold of the samples.
     """
 
     def __init__(
@@ -63,13 +82,18 @@ class Trajectories:
         batch_size: int,
         max_queries: int,
         seed: int,
+        set_queries: int = 1,
+        draw: Draw | None = None,
+        beside: Batch | None = None,
     ) -> None:
+        self.draw = bernoulli_sets if draw is None else draw
+        self.beside = {} if beside is None else beside
         self.samples, self.x, self.null, self.outputs = samples, x, null, outputs
         self.ask, self.act, self.judge = ask, act, judge
         self.random_share = random_share
         self.trajectory_length, self.inner_updates = trajectory_length, inner_updates
         self.batch_size = min(batch_size, len(samples))
-        self.max_queries = max_queries
+        self.max_queries, self.set_queries = max_queries, set_queries
         self.seed = seed
         self._given = 0
         self._current: Batch | None = None
@@ -77,7 +101,8 @@ class Trajectories:
     @property
     def most_batches(self) -> int:
         """How many batches the queries buy."""
-        drawn = self.max_queries // (self.batch_size * self.trajectory_length)
+        queries = self.batch_size * self.trajectory_length * self.set_queries
+        drawn = self.max_queries // queries
         return max(drawn, 1) * self.inner_updates
 
     def batch(self, module: Any, generator: torch.Generator) -> Batch | None:
@@ -100,6 +125,7 @@ class Trajectories:
             "null": self.null[picked].to(device),
             "outputs": self.outputs[picked].to(device),
         }
+        batch |= {name: tensor[picked].to(device) for name, tensor in self.beside.items()}
         batch["target"] = self._targets(batch["outputs"], generator)
         # in the mode of the updates: ratios of chances begin at 1
         module.train()
@@ -107,16 +133,15 @@ class Trajectories:
             logits, beside = self.act(module, batch["x"], batch["null"])
         at = torch.arange(len(rows), device=device), batch["target"]
         own = logits[at]
-        shape = (len(rows), self.trajectory_length, own.shape[1])
-        throws = torch.rand(shape, generator=generator).to(device)
-        masks = (throws < torch.sigmoid(own)[:, None]).float()
+        masks, log_q = self.draw(own, batch["null"], self.trajectory_length, generator)
         score = self.ask(self.samples.take(rows), rows, masks.bool().cpu().numpy())
         index = batch["target"][:, None, None].expand(-1, score.shape[1], 1)
         score = score.to(device).float().gather(2, index)[:, :, 0]
-        log_q = bernoulli_log_prob(own, masks)
         beside = None if beside is None else beside[at]
         found = self.judge(score, batch["outputs"][at], masks, log_q, beside)
-        return batch | {"masks": masks, "old_log_q": log_q} | found
+        if log_q is not None:
+            batch["old_log_q"] = log_q
+        return batch | {"masks": masks} | found
 
     def _targets(self, outputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Position of the output that each sample's sets are drawn for."""

@@ -280,7 +280,7 @@ def test_training_draws_nothing_from_the_global_generator(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["concepts", "FEX ppo"])
 def test_sets_are_drawn_by_the_policy_that_is_updated(kind: str, monkeypatch: Any) -> None:
-    """Ratios of chances (Eqs. 17 and 21) are 1 at the first update of a draw."""
+    """Ratios of chances (Eqs. 17 and 21) are 1 at the first update; near sets have none."""
     from fastexplain.objectives import bernoulli_log_prob
     from fastexplain.training import Trajectories
 
@@ -290,7 +290,7 @@ def test_sets_are_drawn_by_the_policy_that_is_updated(kind: str, monkeypatch: An
     def watched(self: Any, module: Any, generator: Any) -> Any:
         first = self.position() % self.inner_updates == 0
         batch = give(self, module, generator)
-        if first and batch is not None:
+        if first and batch is not None and "old_log_q" in batch:
             module.train()
             with torch.no_grad():
                 logits = self.act(module, batch["x"], batch["null"])[0]
