@@ -1,6 +1,6 @@
 """CIFAR-10, 64 patches of 4x4: FEX Tables 2 and 4, Concept Table 1's curves, CoRTX Tables 1 and 4.
 
-    FASTEXPLAIN_DATA=/data python benchmarks/cifar10.py [--target resnet] [--share 0.2] [--runs ...]
+    FASTEXPLAIN_DATA=/data python benchmarks/cifar10.py [--target resnet] [--share 0.15] [--runs ...]
 
 A target is trained once (``_images.py``) and served in bfloat16, as on a small machine. Each
 explainer is fitted on training images and judged on test images that neither saw, one forward
@@ -8,7 +8,8 @@ pass an image: positive and negative perturbation AUC by accuracy and by probabi
 and exclusion AUC of top-1, log-odds, and the smallest prefix that keeps the prediction within
 0.1. Rivals that ask the model for every image stand beside them. With ``--surrogate`` what is
 explained and judged is a surrogate of the target, distilled on masked images (CoRTX Table 6).
-``--share 0.2`` is the small setting: a fifth of each run's queries and steps.
+``--share 0.15`` is the small setting: that share of each run's queries and steps, in 27 minutes of
+one thread.
 Rows are saved as they come; runs that are saved with the same settings are not made again.
 """
 
