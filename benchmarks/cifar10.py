@@ -1,6 +1,6 @@
 """CIFAR-10, 64 patches of 4x4: FEX Tables 2 and 4, Concept Table 1's curves, CoRTX Tables 1 and 4.
 
-    FASTEXPLAIN_DATA=/data python benchmarks/cifar10.py [--target resnet] [--share 0.15] [--runs ...]
+    FASTEXPLAIN_DATA=/data python benchmarks/cifar10.py [--target vit] [--share 0.15] [--runs ...]
 
 A target is trained once (``_images.py``) and served in bfloat16, as on a small machine. Each
 explainer is fitted on training images and judged on test images that neither saw, one forward
