@@ -15,7 +15,7 @@ from fastexplain.networks import PolicyNumbers
 from fastexplain.objectives import near_set_loss, near_sets, relative_gains
 from fastexplain.training import Fitted, Trainer, Trajectories
 
-__all__ = ["learn_from_near_sets", "near_batches", "ranking_score"]
+__all__ = ["deadline_of", "learn_from_near_sets", "near_batches", "ranking_score"]
 
 # what sets of leading players count for; what is left of the others has the rest
 _KEPT = 0.55
@@ -79,7 +79,7 @@ def learn_from_near_sets(
     Fitted
         Of these steps. The best ranking is kept, that of the start included.
     """
-    deadline = None if explainer.max_time is None else started + _ends(explainer)
+    deadline = deadline_of(explainer, started)
     if deadline is not None and time.monotonic() >= deadline:
         return Fitted(stopped_by="max_time")
     rng = np.random.default_rng([seed, 14])
@@ -128,9 +128,11 @@ def learn_from_near_sets(
     return Trainer(PolicyNumbers(policy), loss, experience, validate, settings, checkpoint).run()
 
 
-def _ends(explainer: Any) -> float:
-    """Seconds of fit after which these steps end."""
-    return float(explainer._share() * explainer.max_time)
+def deadline_of(explainer: Any, started: float, share: float = 1.0) -> float | None:
+    """When a stage ends at the latest, by its share of the time that coalitions have."""
+    if explainer.max_time is None:
+        return None
+    return started + share * explainer._share() * float(explainer.max_time)
 
 
 def _draw(

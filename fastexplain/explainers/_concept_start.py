@@ -11,7 +11,11 @@ import torch
 from torch import nn
 
 from fastexplain.explainers._coalition_pool import coalition_pool, coalitions_of, usual_share
-from fastexplain.explainers._concept_near import learn_from_near_sets, near_batches
+from fastexplain.explainers._concept_near import (
+    deadline_of,
+    learn_from_near_sets,
+    near_batches,
+)
 from fastexplain.explainers._shapley_learned import LEAST_SCALE, coalition_fit
 from fastexplain.networks import PolicyNumbers
 from fastexplain.training import Fitted, TargetPool, Trainer
@@ -142,16 +146,10 @@ def _learn(
 
     # the schedule is that of the steps: what was asked before is no part of it
     settings = explainer._settings(max_steps, seed, started)
-    settings = replace(settings, begun=time.monotonic(), deadline=_by(explainer, started))
+    deadline = deadline_of(explainer, started, _TIME_LEARNED)
+    settings = replace(settings, begun=time.monotonic(), deadline=deadline)
     experience = TargetPool(pool, explainer.batch_size, seed)
     return Trainer(PolicyNumbers(policy), cost, experience, validate, settings).run()
-
-
-def _by(explainer: Any, started: float) -> float | None:
-    """When steps on coalitions end at the latest."""
-    if explainer.max_time is None:
-        return None
-    return started + _TIME_LEARNED * explainer._share() * float(explainer.max_time)
 
 
 def choose_logits(policy: Any, objective: Any) -> None:

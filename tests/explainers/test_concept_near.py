@@ -227,7 +227,7 @@ def test_a_stage_without_time_asks_nothing(
     images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = _told(monkeypatch)
-    monkeypatch.setattr(_concept_near, "_ends", lambda explainer: -1.0)
+    monkeypatch.setattr(_concept_near, "deadline_of", lambda explainer, started: started - 1.0)
     explainer = ConceptSetExplainer(**SETTINGS, max_time=60.0).fit(images[:40], Bright())
     ((fitted, asked),) = told
     assert (fitted.stopped_by, fitted.n_steps, asked) == ("max_time", 0, 0)
