@@ -327,13 +327,7 @@ class ConceptSetExplainer(LearnedExplainer):
         throws = torch.rand((len(samples), _VALIDATION_SETS, null.shape[1]), generator=generator)
 
         def validate(module: nn.Module) -> float:
-            device = next(module.parameters()).device
-            chance = []
-            with torch.inference_mode():
-                for part in self._chunks(samples):
-                    logits = module(inputs["x"][part].to(device), null[part].to(device))
-                    chance.append(torch.sigmoid(logits.float()).cpu())
-            own = torch.cat(chance)[rows, target]
+            own = torch.sigmoid(self._forward(module, inputs)[rows, target].float())
             masks = throws < own[:, None]
             answers = ask(samples, rows.numpy(), masks.numpy()).cpu().float()
             kept = answers.gather(2, target[:, None, None].expand(-1, answers.shape[1], 1))

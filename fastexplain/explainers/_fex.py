@@ -112,8 +112,8 @@ class FEXExplainer(LearnedExplainer):
         Where the network trains and runs: "cpu", "cuda", "cuda:1"; "auto" takes CUDA
         where there is one. The model stays where it is.
     precision : str, default="auto"
-        Of training, in Lightning Fabric's names; "auto" is "bf16-mixed" on CUDA devices
-        that have it, "32-true" elsewhere.
+        Of training: "32-true", "bf16-mixed" or "16-mixed" (Lightning Fabric's names); "auto"
+        is "bf16-mixed" on CUDA devices that have it, "32-true" elsewhere.
     max_time : float, optional
         Seconds for ``fit``; the schedule shortens to end there. Results then depend on
         the machine.

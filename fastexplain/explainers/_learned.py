@@ -24,7 +24,14 @@ from fastexplain.metrics import rank_correlation
 from fastexplain.networks import TabularEncoder
 from fastexplain.readers import Reader, make_reader
 from fastexplain.tables import Table
-from fastexplain.training import Checkpoint, Fitted, Trainer, TrainSettings, collect
+from fastexplain.training import (
+    Checkpoint,
+    Fitted,
+    Trainer,
+    TrainSettings,
+    collect,
+    where_to_train,
+)
 
 __all__ = ["POOL_BYTES", "LearnedExplainer", "is_number"]
 
@@ -168,6 +175,8 @@ class LearnedExplainer(SavedState):
             raise ValueError(
                 f"max_time must be a positive number of seconds, got {self.max_time!r}."
             )
+        # before the model is asked for anything
+        where_to_train(self.device, self.precision)
 
     def _split(self, table: Table, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on and rows held out; one row serves as both."""

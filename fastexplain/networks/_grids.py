@@ -8,16 +8,35 @@ import torch
 
 from fastexplain.networks._players import shares_of
 
-__all__ = ["Cells", "grid_cells", "image_cells", "player_states", "state_size"]
+__all__ = ["Cells", "channels_first", "grid_cells", "image_cells", "player_states", "state_size"]
 
 #: states of each sample (B, d), of its cells (B, P, d), and each player's shares of these,
 #: (B or 1, N, P)
 Cells = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def state_size(states: list[torch.Tensor]) -> int:
-    """Numbers of layers' states, (B, L, d) or (B, d, h, w) each, together."""
+def state_size(states: list[torch.Tensor], size: tuple[int, int] | None = None) -> int:
+    """Numbers of layers' states, together, of images of this size or of texts."""
+    if size is not None:
+        states = [channels_first(state, size) for state in states]
     return sum(state.shape[2] if state.ndim == 3 else state.shape[1] for state in states)
+
+
+def channels_first(state: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """States (B, d, h, w) of layers that have their channels last, (B, h, w, d), as Swin's do.
+
+    Told by the grid's proportions, which are those of the image, or of the square that the model
+    may have been given. What fits both ways, or neither, is left as it is.
+    """
+    if state.ndim != 4:
+        return state
+
+    def fits(rows: int, columns: int) -> bool:
+        near = abs(rows * size[1] - columns * size[0]) <= max(size)
+        return near or rows == columns
+
+    a, b, c = state.shape[1:]
+    return state.movedim(3, 1) if fits(a, b) and not fits(b, c) else state
 
 
 def player_states(layers: list[Cells]) -> torch.Tensor:
@@ -77,8 +96,8 @@ def grid_cells(
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[int, int]]:
     """States of a grid of cells (B, P, d), those of the whole (B, S, d), and the grid.
 
-    ``state`` is (B, d, h, w) or (B, L, d), ``size`` the height and width of the images, and
-    ``tokens`` the grid that the model's tokens form, where it tells.
+    ``state`` is (B, d, h, w), (B, h, w, d) or (B, L, d), ``size`` the height and width of the
+    images, and ``tokens`` the grid that the model's tokens form, where it tells.
 
     Tokens beyond it, such as those of classes, come first and stand for the whole. Where the
     model does not tell, the grid is the largest one in the image's proportions; or a square, if
@@ -86,6 +105,7 @@ def grid_cells(
     the image as a square.
     """
     if state.ndim == 4:
+        state = channels_first(state, size)
         cells = state.flatten(2).transpose(1, 2)
         return cells, cells.mean(dim=1, keepdim=True), (state.shape[2], state.shape[3])
     length = state.shape[1]

@@ -70,7 +70,7 @@ class CopyReader(ImageReader):
                 "network='copy' cannot train the model's copy: its forward pass keeps no "
                 "gradients (torch.no_grad or inference_mode inside?). Choose another network=."
             )
-        self.size = state_size(states)
+        self.size = state_size(states, self.shape[1:])
 
         def again() -> list[torch.Tensor]:
             with torch.no_grad():

@@ -95,7 +95,7 @@ class HiddenReader:
         numbers = sum(math.prod(s.shape[1:]) for s in states)
         most = 256 if masked.batch_size is None else min(256, int(masked.batch_size))
         call = int(np.clip(_CALL_NUMBERS // max(numbers, 1), 1, most))
-        size = state_size(states)
+        size = state_size(states, None if images is None else images.shape[1:])
         self = cls(masker, layers, size, classes, images, call, width, n_blocks)
         if images is not None:
             self.tokens = token_grid(masked.predictor, masker.whole(some, masked.predictor))

@@ -2,7 +2,14 @@
 
 from fastexplain.training._checkpoint import Checkpoint
 from fastexplain.training._pool import PoolPair, TargetPool, collect, mix_rows
-from fastexplain.training._trainer import Experience, Fitted, Trainer, TrainSettings, fabric_for
+from fastexplain.training._trainer import (
+    Experience,
+    Fitted,
+    Trainer,
+    TrainSettings,
+    fabric_for,
+    where_to_train,
+)
 from fastexplain.training._trajectories import Trajectories
 
 __all__ = [
@@ -17,4 +24,5 @@ __all__ = [
     "collect",
     "fabric_for",
     "mix_rows",
+    "where_to_train",
 ]

@@ -16,7 +16,10 @@ from fastexplain.networks._players import Pretrained
 from fastexplain.training._checkpoint import Checkpoint
 from fastexplain.training._muon import MuonAdamW
 
-__all__ = ["Experience", "Fitted", "TrainSettings", "Trainer", "fabric_for"]
+__all__ = ["Experience", "Fitted", "TrainSettings", "Trainer", "fabric_for", "where_to_train"]
+
+# weights in single precision, as the inputs and targets that are collected beforehand
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 # layers of copies whose weights Muon moves, and rows and columns of these, at least
 _MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d)
@@ -95,6 +98,32 @@ class Fitted:
     count: int = 0
 
 
+def where_to_train(device: str, precision: str) -> tuple[str, str, str]:
+    """Kind of device, its number or "", and precision that names stand for.
+
+    Raises
+    ------
+    ValueError
+        For names that are not known, or a device that is not there.
+    """
+    name, _, index = str(device).partition(":")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda' was asked for, but torch sees no CUDA device here.")
+    if name not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device={device!r} is not known: give 'auto', 'cpu', 'cuda' or 'cuda:0'.")
+    if index and not index.isdigit():
+        raise ValueError(f"device={device!r}: what follows the colon must be a number.")
+    if precision == "auto":
+        mixed = name == "cuda" and torch.cuda.is_bf16_supported()
+        precision = "bf16-mixed" if mixed else "32-true"
+    if precision not in PRECISIONS:
+        known = "', '".join(("auto", *PRECISIONS))
+        raise ValueError(f"precision={precision!r} is not one of '{known}'.")
+    return name, index, precision
+
+
 def fabric_for(device: str, precision: str) -> Any:
     """Lightning Fabric for a device name (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``).
 
@@ -103,16 +132,7 @@ def fabric_for(device: str, precision: str) -> Any:
     """
     from lightning_fabric import Fabric
 
-    name, _, index = device.partition(":")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda' was asked for, but torch sees no CUDA device here.")
-    if name not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"device={device!r} is not known: give 'auto', 'cpu', 'cuda' or 'cuda:0'.")
-    if precision == "auto":
-        mixed = name == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bf16-mixed" if mixed else "32-true"
+    name, index, precision = where_to_train(device, precision)
     options: dict[str, Any] = {"accelerator": name, "precision": precision}
     world = int(os.environ.get("WORLD_SIZE", 1))
     if world > 1:

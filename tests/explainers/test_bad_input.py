@@ -623,7 +623,10 @@ def test_a_checkpoint_needs_a_seed_and_a_folder_of_its_own(quick: Any, tmp_path:
         ("inner_updates", 0),
         ("model_batch_size", 0),
         ("device", "abacus"),
+        ("device", "cpu:first"),
         ("precision", "2-bit"),
+        ("precision", "bf16-true"),
+        ("precision", "64-true"),
         ("max_time", 0),
         ("max_time", "soon"),
         ("random_state", "dice"),
@@ -636,6 +639,17 @@ def test_bad_parameters_of_fex(quick: Any, name: str, value: Any) -> None:
     text = str(caught.value).lower()
     assert name.rstrip("s") in text or str(value).lower() in text or "seed" in text
     assert not hasattr(explainer, "masker_")
+
+
+@pytest.mark.parametrize("wrong", [{"device": "cuda:x"}, {"precision": "half"}])
+def test_where_to_train_is_checked_before_the_model_is_asked(
+    quick: Any, wrong: dict[str, str]
+) -> None:
+    def never(X: np.ndarray) -> np.ndarray:
+        raise AssertionError("The model was asked.")
+
+    with pytest.raises(ValueError, match="device|precision"):
+        quick(**wrong).fit(draw(30, 3), never)
 
 
 def test_masker_and_baseline_exclude_each_other(quick: Any) -> None:

@@ -20,7 +20,7 @@ from fastexplain import (
 )
 from fastexplain.attribution import minimal_prefixes, minimum_sets
 from fastexplain.masked_model import MaskedModel
-from fastexplain.networks._grids import grid_cells
+from fastexplain.networks._grids import channels_first, grid_cells, image_cells, player_states
 from fastexplain.predictors import make_predictor
 
 transformers = pytest.importorskip("transformers")
@@ -197,6 +197,47 @@ def test_layers_that_answer_for_windows() -> None:
     explainer = FEXExplainer(masker=ImageMasker(patch_size=4), network=["windows"], **SMALL)
     with pytest.raises(ValueError, match="first axis must be theirs"):
         explainer.fit(images(), Windows().eval())
+
+
+class ChannelsLast(Net):
+    """The same states with channels first and last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Identity(), nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> Any:
+        states = self.first(torch.relu(self.stem(x)))
+        return self.head(self.last(states.movedim(1, 3)).mean(dim=(1, 2)))
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 12), (3, 12, 24)])
+@pytest.mark.parametrize("copies", [False, True])
+def test_layers_with_channels_last_are_read_as_with_channels_first(
+    shape: tuple[int, ...], copies: bool
+) -> None:
+    X, read = images(24, shape), []
+    for layer in ("first", "last"):
+        explainer = FEXExplainer(masker=ImageMasker(patch_size=4), network=[layer], **SMALL)
+        explainer.fit(X, ChannelsLast().eval())
+        samples = explainer.masker_.wrap(X)
+        if copies:
+            states = explainer._masked.hidden(samples, [layer])[1]
+            labels = torch.from_numpy(explainer.masker_.labels(samples))[None]
+            read.append(player_states([image_cells(states[0], labels, None, labels.max() + 1)]))
+        else:
+            read.append(explainer._encode(samples)["x"])
+    assert read[0].shape[2] == 4 + 1
+    torch.testing.assert_close(read[0], read[1])
+
+
+def test_channels_that_could_be_either_are_taken_to_come_first() -> None:
+    for shape in [(2, 4, 4, 4), (2, 4, 4, 5), (2, 3, 5, 7), (2, 6, 4, 4)]:
+        state = torch.zeros(shape)
+        assert channels_first(state, (32, 32)).shape == shape
+    assert channels_first(torch.zeros(2, 4, 6, 40), (33, 50)).shape == (2, 40, 4, 6)
+    # given as squares
+    assert channels_first(torch.zeros(2, 7, 7, 96), (30, 90)).shape == (2, 96, 7, 7)
 
 
 def test_models_that_tell_their_grid_are_believed() -> None:

@@ -244,7 +244,23 @@ def test_mixed_rows_take_cells_from_the_same_player():
     assert 0.75 < parity.mean() < 0.99
 
 
+def test_mixed_precision_trains_weights_in_single_precision():
+    def wide(precision):
+        torch.manual_seed(0)
+        module = nn.Linear(1, 1)
+        fitted = Trainer(module, squared, line(), score, settings(precision=precision)).run()
+        return module, fitted
+
+    exact, mixed = wide("32-true")[0], wide("bf16-mixed")[0]
+    assert mixed.weight.dtype == torch.float32
+    assert exact.weight.item() != mixed.weight.item()
+    assert abs(mixed.weight.item() - 3) < 0.1
+    with pytest.raises(ValueError, match="precision='bf16-true' is not one of 'auto', '32-true'"):
+        wide("bf16-true")
+
+
 def test_devices_by_name():
+    assert fabric_for(torch.device("cpu"), "auto").device.type == "cpu"
     assert fabric_for("cpu", "auto").device.type == "cpu"
     with pytest.raises(ValueError, match="device"):
         fabric_for("abacus", "auto")
