@@ -222,7 +222,7 @@ class ConceptSetExplainer(LearnedExplainer):
         self._fit_encoder(samples, seed, started)
         checkpoint = self._make_checkpoint(samples, seed)
         # a tenth of the queries for eight validations, as a short run has
-        few = self.n_queries // (10 * 8 * (_VALIDATION_SETS + 1) * self.masker_.n_background_)
+        few = self._budget() // (10 * 8 * (_VALIDATION_SETS + 1) * self.masker_.n_background_)
         judged = samples.take(held[: max(16, few)])
         rows = samples.take(train)
         module: Any = self._build_network()

@@ -17,7 +17,7 @@ from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.explainers._learned import is_number
 from fastexplain.maskers import Masker
 from fastexplain.objectives import info_nce_loss
-from fastexplain.training import TargetPool, Trainer, TrainSettings
+from fastexplain.training import TargetPool, Trainer, TrainSettings, chunk_ends
 
 __all__ = ["CoRTXExplainer", "choose_positive"]
 
@@ -272,7 +272,7 @@ class CoRTXExplainer(LabelLearner):
             train, held = self._split(table, seed)
             rng = np.random.default_rng([seed, 8])
             background = self.masker_.n_background_
-            room = _POSITIVE_SHARE * self.n_queries / (_DRAWS * self.n_positives * background)
+            room = _POSITIVE_SHARE * self._budget() / (_DRAWS * self.n_positives * background)
             # a pair is two samples, and each sample is in several pairs
             room = min(room, self._most_held() / (2 * _DRAWS))
             learn = table.take(train[: max(_FEWEST_PAIRS, int(room))])
@@ -325,11 +325,11 @@ class CoRTXExplainer(LabelLearner):
         """Anchors and their positives, ``_DRAWS`` of each row; fewer rows if time runs out."""
         m = 1 if self.positives == "random" else self.n_positives
         parts: list[dict[str, torch.Tensor]] = []
-        step = max(1, self._masked.chunk_rows(rows.n_columns) // m)
-        for start in range(0, len(rows), step):
+        most = max(1, self._masked.chunk_rows(rows.n_columns) // m)
+        for start, end in chunk_ends(len(rows), most):
             if parts and deadline is not None and time.monotonic() > deadline:
                 break
-            part = rows.take(slice(start, start + step))
+            part = rows.take(slice(start, end))
             for _ in range(_DRAWS):
                 shape = (len(part), m, self._nulls(part).shape[1])
                 masks = rng.random(shape) < self.keep_probability

@@ -48,6 +48,8 @@ _FEWEST, _MOST = 128, 4096
 _TASKS = ("attribution", "ranking")
 # held-out labels below which their score says little
 _FEW_HELD = 8
+# of the queries that time allows, what labels may take
+_LABEL_TIME = 0.3
 # scores of rows ranked at once: each has the square of its features, for each output
 _SCORES = 2**24
 _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
@@ -356,9 +358,13 @@ class LabelLearner(ShapleyLearner):
             return _SOURCES[self.label_source]()
         # rather more rows than more exact labels, where both cannot be had
         size = _MOST
+        # a number of labels that was asked for is made, as far as time allows
+        budget = self._queries_in_time * _LABEL_TIME
         if not self._limited():
+            budget = min(budget, float(self.n_queries))
+        if budget < float("inf"):
             fewest = max(_FEWEST, 4 * null.shape[1])
-            affordable = self.n_queries / max(len(null), 1) / self.masker_.n_background_
+            affordable = budget / max(len(null), 1) / self.masker_.n_background_
             while size > fewest and masks_needed(null, size).mean() > 2 * affordable:
                 size //= 2
         return KernelShapley(size)

@@ -20,6 +20,7 @@ from fastexplain.attribution import attribution_targets
 from fastexplain.attribution._scores import prediction_scores
 from fastexplain.attribution._targets import masks_needed
 from fastexplain.explainers._saving import SavedState
+from fastexplain.explainers._time_limits import queries_in_time
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import TabularEncoder
 from fastexplain.readers import Reader, make_reader
@@ -41,6 +42,8 @@ _FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
 _DEAF_SAMPLES = 64
 _VALIDATION_MASKS = 1024
+# rows, and images or texts, between two looks at the clock, the keyboard and the disk
+_TABLE_CHUNK, _SAMPLE_CHUNK = 1024, 128
 
 
 class LearnedExplainer(SavedState):
@@ -81,6 +84,8 @@ class LearnedExplainer(SavedState):
     )
     _network: Any
     _reader: Reader
+    #: about as many as the model answers in max_time
+    _queries_in_time: float = float("inf")
 
     def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
         """Learn to explain a fitted model.
@@ -130,7 +135,18 @@ class LearnedExplainer(SavedState):
             if getattr(self, name) is None:
                 setattr(self, name, value)
         self._warn_if_deaf(samples)
+        known = None
+        if self.checkpoint is not None:
+            # what was chosen by it must be chosen again when a run is taken up
+            known = Checkpoint.kept_before(self.checkpoint, "queries_in_time")
+        if known is None:
+            known = queries_in_time(self._masked, samples.take(slice(0, 32)), self.max_time)
+        self._queries_in_time = known
         return samples
+
+    def _budget(self) -> int:
+        """``n_queries``, or what the model answers of them in ``max_time``."""
+        return int(min(float(self.n_queries), self._queries_in_time))
 
     def _warn_if_deaf(self, samples: Any) -> None:
         """Say so where the model answers the same with all features and without any."""
@@ -199,7 +215,7 @@ class LearnedExplainer(SavedState):
             network=self.network,
             width=self.hidden_dim,
             n_blocks=self.n_blocks,
-            max_queries=self.n_queries,
+            max_queries=self._budget(),
             seed=seed,
             max_time=self.max_time,
             started=started,
@@ -275,6 +291,7 @@ class LearnedExplainer(SavedState):
                 save=checkpoint.save_pool if checkpoint else None,
                 deadline=deadline,
                 progress=bar,
+                most=_TABLE_CHUNK if isinstance(rows, Table) else _SAMPLE_CHUNK,
             )
 
     def _body(self, per_player: int, whole: int) -> Any:
@@ -310,7 +327,7 @@ class LearnedExplainer(SavedState):
     def _affordable(self, table: Any, size: int) -> tuple[int, Any]:
         """Coalitions a row, and rows, of a tenth of the budget at most."""
         null = self._nulls(table)
-        room = 0.1 * self.n_queries / self.masker_.n_background_
+        room = 0.1 * self._budget() / self.masker_.n_background_
         # fewer rows rather than poorer ones: noise in what is compared with lowers the score
         few = null[:_FEWEST_ROWS]
         while size > 64 and masks_needed(few, size).sum() > room:
@@ -388,7 +405,9 @@ class LearnedExplainer(SavedState):
             signature,
             given_too,
         )
-        return Checkpoint(self.checkpoint, str(joblib.hash(content, hash_name="sha1")))
+        checkpoint = Checkpoint(self.checkpoint, str(joblib.hash(content, hash_name="sha1")))
+        checkpoint.keep("queries_in_time", self._queries_in_time)
+        return checkpoint
 
     def _masker_fingerprint(self) -> Any:
         if self._schema is not None:

@@ -1,7 +1,7 @@
 """One training loop for every method, and where its batches come from."""
 
 from fastexplain.training._checkpoint import Checkpoint
-from fastexplain.training._pool import PoolPair, TargetPool, collect, mix_rows
+from fastexplain.training._pool import PoolPair, TargetPool, chunk_ends, collect, mix_rows
 from fastexplain.training._trainer import (
     Experience,
     Fitted,
@@ -21,6 +21,7 @@ __all__ = [
     "TrainSettings",
     "Trainer",
     "Trajectories",
+    "chunk_ends",
     "collect",
     "fabric_for",
     "mix_rows",

@@ -44,6 +44,7 @@ class Checkpoint:
         self._writes = int(os.environ.get("RANK", 0)) == 0
         info = self.folder / _INFO
         self._unfinished = False
+        self._kept: dict[str, float] = {}
         if info.exists():
             held = json.loads(info.read_text())
             if held["fingerprint"] != fingerprint:
@@ -57,6 +58,19 @@ class Checkpoint:
             raise ValueError(
                 f"{self.folder} exists and is not a checkpoint; give another checkpoint=."
             )
+
+    @staticmethod
+    def kept_before(path: str | os.PathLike[str], name: str) -> float | None:
+        """What a number was when the run in a folder began; None where there is no such run."""
+        info = Path(path) / _INFO
+        if not info.exists():
+            return None
+        found = json.loads(info.read_text()).get("kept", {}).get(name)
+        return None if found is None else float(found)
+
+    def keep(self, name: str, value: float) -> None:
+        """Hold a number that the run goes by, for when it is taken up."""
+        self._kept[name] = value
 
     def earlier(self) -> Checkpoint:
         """Where a stage of training before the last one has its state."""
@@ -106,7 +120,7 @@ class Checkpoint:
         torch.save(state, draft)
         os.replace(draft, self.folder / name)
         (self.folder / _INFO).write_text(
-            json.dumps({"fingerprint": self.fingerprint, "step": step})
+            json.dumps({"fingerprint": self.fingerprint, "step": step, "kept": self._kept})
         )
 
     def _read(self, name: str, device: Any) -> dict[str, Any] | None:

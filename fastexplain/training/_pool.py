@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,13 @@ from torch import nn
 
 from fastexplain.tables import Table
 
-__all__ = ["PoolPair", "TargetPool", "collect", "mix_rows"]
+__all__ = ["PoolPair", "TargetPool", "chunk_ends", "collect", "mix_rows"]
 
 Batch = dict[str, torch.Tensor]
 
-# rows whose targets are made between two looks at the clock, the keyboard and the disk
-_CHUNK = 1024
+# rows whose targets are made before the first look at the clock and the disk
+_FIRST = 4
+_GROWTH = 4
 
 
 class TargetPool:
@@ -95,6 +96,7 @@ def collect(
     save: Callable[[Batch], None] | None = None,
     deadline: float | None = None,
     progress: Any = None,
+    most: int = 1024,
 ) -> Batch:
     """Make the targets of a table's rows, a chunk at a time.
 
@@ -111,27 +113,34 @@ def collect(
     deadline : float, optional
         ``time.monotonic()`` after which no further chunk is begun.
     progress : tqdm, optional
+    most : int, default=1024
+        Rows of a chunk at most. Each is a quarter of all before it, and so is what the deadline
+        is missed by.
 
     Returns
     -------
     dict of tensors
         At least one chunk; all rows unless the deadline came first.
     """
-    parts = [] if held is None else [held]
-    done = 0 if held is None else len(next(iter(held.values())))
     saved = time.monotonic()
+    chunks = list(enumerate(chunk_ends(len(table), most)))
+    done = 0 if held is None else len(next(iter(held.values())))
+    if done not in [end for _, (_, end) in chunks]:
+        # made with chunks of other sizes, which drew otherwise
+        held, done = None, 0
+    parts = [] if held is None else [held]
+    left = [(number, ends) for number, ends in chunks if ends[1] > done]
 
     def joined() -> Batch:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     try:
-        while done < len(table):
+        for number, (start, end) in left:
             if parts and deadline is not None and time.monotonic() > deadline:
                 break
-            parts.append(make(table.take(slice(done, done + _CHUNK)), done // _CHUNK))
-            done += min(_CHUNK, len(table) - done)
+            parts.append(make(table.take(slice(start, end)), number))
             if progress is not None:
-                progress.update(min(done, len(table)) - progress.n)
+                progress.update(end - progress.n)
             if save is not None and time.monotonic() - saved > 30:
                 save(joined())
                 saved = time.monotonic()
@@ -142,6 +151,15 @@ def collect(
     if save is not None:
         save(joined())
     return joined()
+
+
+def chunk_ends(n_rows: int, most: int) -> Iterator[tuple[int, int]]:
+    """First row of each chunk and the one after its last, each a quarter of all before it."""
+    start = 0
+    while start < n_rows:
+        end = min(n_rows, start + min(max(start // _GROWTH, _FIRST), most))
+        yield start, end
+        start = end
 
 
 def mix_rows(table: Table, n_rows: int, players: np.ndarray, rng: np.random.Generator) -> Table:

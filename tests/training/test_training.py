@@ -212,27 +212,54 @@ def test_collect_goes_on_from_what_is_held():
     asked = []
 
     def make(rows, chunk):
-        asked.append(chunk)
+        asked.append((chunk, len(rows)))
         return {"x": torch.from_numpy(rows.native)}
 
-    held = {"x": torch.from_numpy(table.native[:1024])}
-    out = collect(table, make, held=held)
-    assert asked == [1, 2] and torch.equal(out["x"], torch.from_numpy(table.native))
+    whole = collect(table, make)
+    assert torch.equal(whole["x"], torch.from_numpy(table.native))
+    made, asked[:] = list(asked), []
+    # each a quarter of all before it
+    assert made[4:8] == [(4, 4), (5, 5), (6, 6), (7, 7)]
+    for held in [*np.cumsum([size for _, size in made])][::5]:
+        asked[:] = []
+        out = collect(table, make, held={"x": torch.from_numpy(table.native[:held])})
+        assert torch.equal(out["x"], torch.from_numpy(table.native))
+        assert asked == [entry for i, entry in enumerate(made) if sum_of(made[:i]) >= held]
+    # not where a chunk ends: of another version
+    out = collect(table, make, held={"x": torch.zeros(1025, 1, dtype=torch.float64)})
+    assert torch.equal(out["x"], torch.from_numpy(table.native))
     short = collect(table, make, deadline=time.monotonic() - 1)
-    assert len(short["x"]) == 1024
+    assert len(short["x"]) == 4
+
+
+def sum_of(chunks):
+    return sum(size for _, size in chunks)
+
+
+@pytest.mark.parametrize(("n", "most"), [(1, 8), (3, 8), (4, 8), (5, 8), (100, 8), (101, 1)])
+def test_chunks_hold_all_rows_and_no_more_than_the_most(n, most):
+    sizes = []
+
+    def make(rows, chunk):
+        assert chunk == len(sizes)
+        sizes.append(len(rows))
+        return {"x": torch.zeros(len(rows))}
+
+    collect(as_table(np.zeros((n, 1))), make, most=most)
+    assert sum(sizes) == n and max(sizes) <= most
 
 
 def test_collect_saves_when_interrupted():
     saved = []
 
     def make(rows, chunk):
-        if chunk == 1:
+        if chunk == 5:
             raise KeyboardInterrupt
         return {"x": torch.from_numpy(rows.native)}
 
     with pytest.raises(KeyboardInterrupt):
         collect(as_table(np.zeros((2000, 1))), make, save=saved.append)
-    assert len(saved[0]["x"]) == 1024
+    assert len(saved[0]["x"]) == 20
 
 
 def test_mixed_rows_take_cells_from_the_same_player():

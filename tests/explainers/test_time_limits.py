@@ -1,0 +1,148 @@
+"""max_time with models that are slow, by a clock that goes as the model is asked."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastexplain import (
+    ConceptSetExplainer,
+    CoRTXExplainer,
+    FastSHAPExplainer,
+    FEXExplainer,
+    L2XExplainer,
+    SupervisedExplainer,
+    TextMasker,
+)
+from fastexplain.explainers._time_limits import queries_in_time
+from fastexplain.masked_model import MaskedModel
+from fastexplain.predictors import make_predictor
+from fastexplain.training import Checkpoint
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The explainer agrees poorly"),
+    pytest.mark.filterwarnings("ignore:.*labelled rows are held out"),
+]
+
+SMALL: dict[str, Any] = {"hidden_dim": 8, "n_blocks": 1, "max_steps": 4, "random_state": 0}
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "FEX": (FEXExplainer, {}),
+    "PPO": (FEXExplainer, {"objective": "ppo"}),
+    "FastSHAP": (FastSHAPExplainer, {}),
+    "CoRTX": (CoRTXExplainer, {"contrastive_steps": 4}),
+    "supervised": (SupervisedExplainer, {}),
+    "labels": (SupervisedExplainer, {"n_labels": 40}),
+    "concept sets": (ConceptSetExplainer, {}),
+    "coalitions": (ConceptSetExplainer, {"coalition_share": 0.5}),
+}
+
+
+class Clock:
+    """Seconds that pass when the model is asked, and a little whenever it is looked at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, per_row: float) -> None:
+        self.now, self.per_row, self.asked = 1000.0, per_row, 0
+        monkeypatch.setattr(time, "monotonic", self.look)
+
+    def look(self) -> float:
+        self.now += 1e-5
+        return self.now
+
+    def answer(self, X: Any) -> np.ndarray:
+        self.asked += len(X)
+        self.now += self.per_row * len(X)
+        p = [0.1 + 0.8 * (len(x) % 7) / 7 if isinstance(x, str) else float(x[0] > 0) for x in X]
+        return np.stack([np.asarray(p), 1.0 - np.asarray(p)], axis=1)
+
+
+@pytest.mark.parametrize("kind", ["table", "texts"])
+@pytest.mark.parametrize("name", CASES)
+def test_fit_ends_in_time_whatever_the_model_takes(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    cls, own = CASES[name]
+    clock = Clock(monkeypatch, per_row=1e-3)
+    X: Any = np.random.default_rng(0).normal(size=(200, 18))
+    if kind == "texts":
+        words = np.random.default_rng(0).choice(list("abcdefgh"), size=(200, 14))
+        X, own = [" ".join(row) for row in words], own | {"masker": TextMasker(unit="word")}
+    explainer = cls(**SMALL, **own, max_time=8.0)
+    begun = clock.now
+    explainer.fit(X, clock.answer)
+    assert clock.now - begun < 1.25 * 8.0
+    assert explainer.n_iter_ > 0
+    assert np.isfinite(explainer.explain(X[:3]).values).all()
+
+
+def test_a_model_that_is_fast_is_asked_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, asked = np.random.default_rng(0).normal(size=(200, 18)), []
+    for limit in (None, 1e6):
+        clock = Clock(monkeypatch, per_row=1e-6)
+        FEXExplainer(**SMALL, n_queries=20_000, max_time=limit).fit(X, clock.answer)
+        asked.append(clock.asked)
+    # but for finding out how fast it is
+    assert 0 <= asked[1] - asked[0] <= 4 * 8192
+
+
+def test_rate_is_that_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, per_row=1e-3)
+    X = np.random.default_rng(0).normal(size=(50, 5))
+    predictor = make_predictor(clock.answer, X)
+    explainer = FEXExplainer(**SMALL, n_queries=1000).fit(X, clock.answer)
+    masked = MaskedModel(predictor, explainer.masker_)
+    samples = explainer.masker_.wrap(X)
+    assert queries_in_time(masked, samples, 30.0) == pytest.approx(30_000, rel=0.02)
+    assert queries_in_time(masked, samples, None) == float("inf")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert queries_in_time(masked, samples, 30.0) == float("inf")
+
+
+def test_a_run_that_is_taken_up_goes_by_the_rate_it_began_with(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = np.random.default_rng(0).normal(size=(200, 18))
+    clock = Clock(monkeypatch, per_row=1e-3)
+    answer = clock.answer
+
+    def stopping(X: np.ndarray) -> np.ndarray:
+        if clock.asked > 4000:
+            raise KeyboardInterrupt
+        return answer(X)
+
+    settings = SMALL | {"max_time": 12.0, "checkpoint": tmp_path / "run", "n_queries": 100_000}
+    with pytest.raises(KeyboardInterrupt):
+        FEXExplainer(**settings).fit(X, stopping)
+    assert Checkpoint.kept_before(tmp_path / "run", "queries_in_time") == pytest.approx(
+        12_000, 0.02
+    )
+    clock.per_row = 1e-5
+    explainer = FEXExplainer(**settings).fit(X, answer)
+    assert explainer._queries_in_time == pytest.approx(12_000, 0.02)
+    assert Checkpoint.kept_before(tmp_path / "run", "queries_in_time") is None
+
+
+@pytest.mark.parametrize("cls", [FEXExplainer, FastSHAPExplainer, L2XExplainer])
+def test_answers_are_kept_when_the_asking_is_interrupted(tmp_path: Any, cls: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(400, 18))
+    asked, stop = [0], [float("inf")]
+
+    def model(X: Any) -> np.ndarray:
+        if asked[0] > stop[0]:
+            raise KeyboardInterrupt
+        asked[0] += len(X)
+        p = 1 / (1 + np.exp(-X[:, 0]))
+        return np.stack([p, 1 - p], axis=1)
+
+    whole = cls(**SMALL, n_queries=20_000, checkpoint=tmp_path / "a").fit(X, model)
+    total, asked[0] = asked[0], 0
+    stop[0] = 0.8 * total
+    explainer = cls(**SMALL, n_queries=20_000, checkpoint=tmp_path / "b")
+    with pytest.raises(KeyboardInterrupt):
+        explainer.fit(X, model)
+    asked[0], stop[0] = 0, float("inf")
+    explainer.fit(X, model)
+    assert asked[0] < 0.8 * total
+    np.testing.assert_array_equal(explainer.explain(X[:9]).values, whole.explain(X[:9]).values)
