@@ -95,6 +95,6 @@ def highlighted(
         parts.append("&hellip;")
     head = f'<div style="font-size:85%;opacity:0.75">{escape(caption)}</div>' if caption else ""
     return (
-        f'<div style="margin:0.5em 0">{head}<div style="white-space:pre-wrap;'
-        f'overflow-wrap:anywhere;line-height:1.7;text-align:left">{"".join(parts)}</div></div>'
+        f'<div style="margin:0.5em 0">{head}<div dir="auto" style="white-space:pre-wrap;'
+        f'overflow-wrap:anywhere;line-height:1.7;text-align:start">{"".join(parts)}</div></div>'
     )

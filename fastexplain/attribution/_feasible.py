@@ -31,6 +31,8 @@ class FeasibleSets:
     epsilon : float
         All drops are below it.
     feature_names : list of str
+    tokens : list of n lists of str, or None
+        Of texts, what their players read.
     """
 
     masks: np.ndarray
@@ -39,13 +41,15 @@ class FeasibleSets:
     target: np.ndarray
     epsilon: float
     feature_names: list[str]
+    tokens: list[list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.masks)
 
     def names(self, row: int) -> list[str]:
-        """Names of the players of one sample's set."""
-        return [self.feature_names[j] for j in np.flatnonzero(self.masks[row])]
+        """Names of the players of one sample's set; of a text, what they read, in its order."""
+        names = self.feature_names if self.tokens is None else self.tokens[row]
+        return [names[j] for j in np.flatnonzero(self.masks[row])]
 
 
 def minimal_prefixes(
@@ -124,7 +128,14 @@ def minimal_prefixes(
     lost = np.where(found >= most, 0.0, lost)
     names = _names(masked.masker, null.shape[1])
     masks = place < found[:, None]
-    return FeasibleSets(masks, found, lost, np.asarray(target), float(epsilon), names)
+    given = np.asarray(target), float(epsilon), names, _tokens(samples)
+    return FeasibleSets(masks, found, lost, *given)
+
+
+def _tokens(samples: Any) -> list[list[str]] | None:
+    if getattr(samples, "kind", None) != "texts":
+        return None
+    return [samples.tokens(i) for i in range(len(samples))]
 
 
 def _as_wide(values: np.ndarray, null: np.ndarray) -> np.ndarray:
@@ -184,7 +195,8 @@ def minimum_sets(
         masks[i], drops[i] = sets[best], lost[best]
     sizes = masks.sum(axis=1)
     names = _names(masked.masker, n_players)
-    return FeasibleSets(masks, sizes, drops, np.asarray(target), float(epsilon), names)
+    given = np.asarray(target), float(epsilon), names, _tokens(samples)
+    return FeasibleSets(masks, sizes, drops, *given)
 
 
 def _check_epsilon(epsilon: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastexplain.explainers._samples import (
     fresh_masker,
     make_masker,
     named,
+    plain_samples,
     probe_of,
     same_classes,
 )
@@ -98,6 +100,22 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self.base_values_ = base.cpu().double().numpy()
         self._spread = spread
         return samples
+
+    def _warn_if_deaf(self, samples: Any, stacklevel: int) -> None:
+        """Say so where the model answers the same with all features and without any."""
+        few = samples.take(slice(0, _PROBE_ROWS))
+        full = self._masked.outputs(few).cpu().double().numpy()
+        moved = np.abs(full - self._own_bases(few)).max()
+        # a network's own rounding differs from batch to batch
+        if moved <= 1e-6 * np.abs(full).max():
+            warnings.warn(
+                "Removing all features changes no output of the model for any of the first "
+                f"{len(few)} samples: either the model ignores its input, or what stands for "
+                f"removed features ({self._removes()}) equals them. Explanations will tell "
+                "nothing. Check the model's weights and how it prepares its input, or choose "
+                "another baseline=, or fill= of the masker.",
+                stacklevel=stacklevel,
+            )
 
     def _seed(self) -> int:
         """One seed for all that is drawn; a RandomState advances, an int does not."""
@@ -423,7 +441,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _probe_samples(self) -> Any:
         """Samples that tell what a model answers."""
-        return self.masker_.background_
+        return plain_samples(self.masker_) if self._schema is None else self.masker_.background_
 
     def _output_for_attach(self) -> str:
         """What the model was found to answer: the few rows at hand could be read otherwise."""

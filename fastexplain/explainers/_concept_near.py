@@ -15,7 +15,13 @@ from fastexplain.networks import PolicyNumbers
 from fastexplain.objectives import near_set_loss, near_sets, relative_gains
 from fastexplain.training import Fitted, Trainer, Trajectories
 
-__all__ = ["deadline_of", "learn_from_near_sets", "near_batches", "ranking_score"]
+__all__ = [
+    "better_than_random",
+    "deadline_of",
+    "learn_from_near_sets",
+    "near_batches",
+    "ranking_score",
+]
 
 # what sets of leading players count for; what is left of the others has the rest
 _KEPT = 0.55
@@ -143,17 +149,31 @@ def _draw(
 
 def _validator(explainer: Any, samples: Any) -> Any:
     """Scores the ranking of one output of each sample by what prefixes keep."""
+    judge, values_of, _ = rankings(explainer, samples)
+    return lambda module: judge(values_of(module))
+
+
+def rankings(explainer: Any, samples: Any) -> tuple[Any, Any, torch.Tensor]:
+    """What scores values (n, N) of one output of each sample, what gives them, and null players."""
     inputs, outputs = explainer._encoded_with_outputs(samples)
     ask, target = explainer._asker(outputs), explainer._judged(outputs)
-    rows = torch.arange(len(samples))
+    rows, null = torch.arange(len(samples)), inputs["null"]
 
-    def validate(module: Any) -> float:
-        own = explainer._forward(module, inputs)[rows, target].float()
-        return ranking_score(
-            own, inputs["null"], lambda m: ask(samples, rows.numpy(), m)[rows, :, target]
-        )
+    def judge(values: torch.Tensor) -> float:
+        return ranking_score(values, null, lambda m: ask(samples, rows.numpy(), m)[rows, :, target])
 
-    return validate
+    def values_of(module: Any) -> torch.Tensor:
+        return explainer._forward(module, inputs)[rows, target].float()
+
+    return judge, values_of, null
+
+
+def better_than_random(explainer: Any, module: Any, samples: Any, seed: int) -> float:
+    """How much better the rankings are than others drawn at random, by ``ranking_score``."""
+    judge, values_of, null = rankings(explainer, samples)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [judge(torch.rand(null.shape, generator=generator)) for _ in range(2)]
+    return judge(values_of(module)) - float(np.mean(drawn))
 
 
 def ranking_score(values: torch.Tensor, null: torch.Tensor, ask: Any) -> float:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from fastexplain.attribution import FeasibleSets, minimal_prefixes
+from fastexplain.explainers._concept_near import better_than_random
 from fastexplain.explainers._concept_start import begin_with_coalitions
 from fastexplain.explainers._learned import LearnedExplainer, is_number, picked, sigmoid
 from fastexplain.networks import ConceptPolicy
@@ -24,6 +25,8 @@ __all__ = ["ConceptSetExplainer"]
 _VALIDATION_SETS = 4
 # rate of learning from sets beside that from coalitions, which they are not to undo
 _FURTHER = 0.03
+# queries that max_time has to allow before some of them go into a look at the rankings
+_TIME_TO_RANK = 50_000
 # coalition_share of images
 _IMAGE_SHARE = 0.9
 
@@ -135,6 +138,8 @@ class ConceptSetExplainer(LearnedExplainer):
     """
 
     _score_name = "1 less size and loss of the sets"
+    #: than rankings at random, where that was seen
+    _better = 0.0
     _defaults = MappingProxyType(
         {
             "n_queries": 2_000_000,
@@ -263,7 +268,11 @@ class ConceptSetExplainer(LearnedExplainer):
             settings = replace(settings, learning_rate=rate, begun=time.monotonic())
             settings = replace(settings, judge_start=True)
         trainer = Trainer(module, self._loss, experience, validate, settings, checkpoint)
-        self._finish(module, self._train(trainer))
+        fitted = self._train(trainer)
+        if self._queries_in_time > _TIME_TO_RANK:
+            some = judged.take(slice(0, int(np.clip(self.n_queries // 2000, 4, 16))))
+            self._better = better_than_random(self, module, some, seed + 2)
+        self._finish(module, fitted)
 
     def _share(self) -> float:
         assert self.coalition_share is not None  # chosen by the kind of data
@@ -339,7 +348,13 @@ class ConceptSetExplainer(LearnedExplainer):
 
     def _what_is_poor(self, score: float) -> str | None:
         if score >= self._nothing_score:
-            return None
+            if self._better >= 0:
+                return None
+            return (
+                "the model on held-out samples: players in the order of their values keep less of "
+                "the prediction, and leave more, than in any order. Raise n_queries or max_steps, "
+                "give more samples, or choose another network=."
+            )
         return (
             f"the model on held-out samples: {self._score_name} are {score:.2f} (best_score_), and "
             f"{self._nothing_score:.2f} where nothing is kept. Lower size_weight where players are "

@@ -70,11 +70,13 @@ class FEXExplainer(LearnedExplainer):
     output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
         What the model's outputs are, where it cannot be told. Real-valued outputs are
         explained by how well a mask keeps the prediction (see Notes).
-    network : {"auto", "unet", "vit", "copy", "transformer", "hidden"} or list of layers
-        What reads images and texts. "auto" is "unet" for images and "transformer" for texts.
-        "copy" is a copy of a torch model of images, trained further.
-        "hidden" reads the model's own last hidden states, a list of names of submodules reads
-        what these answer: prediction and explanation then come from one pass of the model.
+    network : str or list of layers, default="auto"
+        What reads images and texts: "unet", "vit", "copy", "transformer", "hidden",
+        "hidden_classes". "auto" is "unet" for images and "transformer" for texts. "copy" is a
+        copy of a torch model of images, trained further. "hidden" reads the model's own last
+        hidden states, "hidden_classes" compares them with the classes' weights, a list of names
+        of submodules reads what these answer: prediction and explanation then come from one
+        pass of the model.
     n_queries : int, default=8_000_000, of images and texts 1_000_000
         About as many rows the model is asked for in ``fit``, fewer if ``max_steps`` or
         ``max_time`` end it first.
@@ -166,7 +168,7 @@ class FEXExplainer(LearnedExplainer):
     :math:`\sigma` the spread of the output over X.
 
     After ``fit`` the model is needed to know the predicted class only. Pickles and saved
-    folders hold no model.
+    folders of this explainer hold no model.
 
     References
     ----------

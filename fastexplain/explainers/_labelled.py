@@ -253,6 +253,10 @@ class LabelLearner(ShapleyLearner):
     def _limited(self) -> bool:
         return self.label_fraction is not None or self.n_labels is not None
 
+    def _planned_queries(self) -> float:
+        # a number of labels was asked for, whatever they take
+        return float("inf") if self._limited() else super()._planned_queries()
+
     def _check_labels(self, labels: Any, n: int) -> np.ndarray:
         """Labels as (n, N, K); of one class of two, the other's follow."""
         array = np.asarray(labels, dtype=np.float64)

@@ -40,8 +40,9 @@ __all__ = ["POOL_BYTES", "LearnedExplainer", "is_number"]
 POOL_BYTES = 2**30
 _FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
-_DEAF_SAMPLES = 64
 _VALIDATION_MASKS = 1024
+# of n_queries, and queries, beyond which fit says that it asked for more
+_MUCH_MORE, _FEW_QUERIES = 2.0, 2000
 # rows, and images or texts, between two looks at the clock, the keyboard and the disk
 _TABLE_CHUNK, _SAMPLE_CHUNK = 1024, 128
 
@@ -134,7 +135,7 @@ class LearnedExplainer(SavedState):
             # this is the copy that is fitted: the user's own parameters stay as they are
             if getattr(self, name) is None:
                 setattr(self, name, value)
-        self._warn_if_deaf(samples)
+        self._warn_if_deaf(samples, 7)
         known = None
         if self.checkpoint is not None:
             # what was chosen by it must be chosen again when a run is taken up
@@ -147,22 +148,6 @@ class LearnedExplainer(SavedState):
     def _budget(self) -> int:
         """``n_queries``, or what the model answers of them in ``max_time``."""
         return int(min(float(self.n_queries), self._queries_in_time))
-
-    def _warn_if_deaf(self, samples: Any) -> None:
-        """Say so where the model answers the same with all features and without any."""
-        few = samples.take(slice(0, _DEAF_SAMPLES))
-        full = self._masked.outputs(few).cpu().double().numpy()
-        moved = np.abs(full - self._own_bases(few)).max()
-        # a network's own rounding differs from batch to batch
-        if moved <= 1e-6 * np.abs(full).max():
-            warnings.warn(
-                "Removing all features changes no output of the model for any of the first "
-                f"{len(few)} samples: either the model ignores its input, or what stands for "
-                f"removed features ({self._removes()}) equals them. Explanations will tell "
-                "nothing. Check the model's weights and how it prepares its input, or choose "
-                "another baseline=, or fill= of the masker.",
-                stacklevel=7,
-            )
 
     def _validate_parameters(self) -> None:
         raise NotImplementedError
@@ -335,6 +320,10 @@ class LearnedExplainer(SavedState):
         n = int(max(16, room / masks_needed(null, size).mean()))
         return size, table.take(slice(0, n))
 
+    def _planned_queries(self) -> float:
+        """What ``fit`` was to ask for."""
+        return float(self.n_queries)
+
     def _queries_left(self) -> int:
         """What of ``n_queries`` has not been spent, and half of it at least."""
         return max(self.n_queries - self._masked.n_queries, self.n_queries // 2)
@@ -429,6 +418,12 @@ class LearnedExplainer(SavedState):
         self.best_score_ = fitted.best_score
         self.stopped_by_ = fitted.stopped_by
         self.n_model_queries_ = self._masked.n_queries
+        if self.n_model_queries_ > max(_MUCH_MORE * self._planned_queries(), _FEW_QUERIES):
+            warnings.warn(
+                f"The model was asked for {self.n_model_queries_:,} samples, more than n_queries="
+                f"{self.n_queries}: with fewer there would have been too little to learn from.",
+                stacklevel=6,
+            )
         if fitted.n_steps == 0 and fitted.stopped_by == "max_time":
             warnings.warn(
                 "No training step was made: max_time ran out while the model was asked. Raise "

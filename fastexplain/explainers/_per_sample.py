@@ -36,9 +36,12 @@ class _PerSampleExplainer(BaseExplainer):
         -------
         self
         """
-        self._validate_parameters()
-        self._begin_fit(X, y, model)
+        self._take(X, y, model)
         return self
+
+    def _take(self, X: Any, y: Any, model: Any) -> None:
+        self._validate_parameters()
+        self._warn_if_deaf(self._begin_fit(X, y, model), 4)
 
     def _bases(self, samples: Any) -> np.ndarray:
         return self._own_bases(samples)
@@ -216,7 +219,7 @@ class RISEExplainer(_PerSampleExplainer):
         -------
         self
         """
-        super().fit(X, y, model=model)
+        self._take(X, y, model)
         seed = self._seed()
         rng = np.random.default_rng(seed)
         self._masks = rng.random((int(self.n_masks), self.masker_.n_players)) < self.keep

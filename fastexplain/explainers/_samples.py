@@ -10,6 +10,7 @@ import numpy as np
 from fastexplain.maskers import ImageMasker, TabularMasker, TextMasker
 from fastexplain.predictors import parts_of
 from fastexplain.readers._forms import Form
+from fastexplain.readers._text import common_texts
 from fastexplain.tables import Table
 
 __all__ = [
@@ -35,10 +36,12 @@ def make_masker(X: Any, model: Any, baseline: Any, groups: Any) -> Any:
         Of tables.
     """
     first = _first(X)
-    if isinstance(first, str):
+    # bytes are no texts, of which the masker tells
+    if isinstance(first, str | bytes):
         _refuse_for_tables(baseline, groups, "texts")
-        return TextMasker(_tokenizer_of(model))
-    images = getattr(X, "ndim", 0) in (3, 4) or hasattr(first, "getbands")
+        return TextMasker(_tokenizer_of(model), max_length=parts_of(model).max_length)
+    # a picture without its list is one, too: of that the masker tells
+    images = getattr(X, "ndim", 0) in (3, 4) or hasattr(first, "getbands") or hasattr(X, "getbands")
     if images or getattr(first, "ndim", 0) in (2, 3):
         _refuse_for_tables(baseline, groups, "images")
         return ImageMasker()
@@ -74,11 +77,18 @@ def _tokenizer_of(model: Any) -> Any:
 
 def fresh_masker(given: Any, model: Any) -> Any:
     """A masker of the same parameters, not fitted; of texts, with the model's tokenizer."""
+    if isinstance(given, type) or not (hasattr(given, "wrap") and hasattr(given, "fit")):
+        raise TypeError(
+            "masker must be a TabularMasker, an ImageMasker or a TextMasker, as in "
+            f"masker=TextMasker(unit='word'); got {given!r}."
+        )
     names = inspect.signature(type(given)).parameters
     masker = type(given)(**{name: getattr(given, name) for name in names})
     if isinstance(masker, TextMasker) and masker.tokenizer is None:
         if parts_of(model).module is not None:
             masker.tokenizer = _tokenizer_of(model)
+    if isinstance(masker, TextMasker) and masker.max_length is None:
+        masker.max_length = parts_of(model).max_length
     return masker
 
 
@@ -88,6 +98,14 @@ def probe_of(masker: Any, samples: Any, model: Any) -> Any:
         return samples.copied()
     tokens = parts_of(model).module is not None
     return masker.whole(samples, Form(tokens, "tokens" if tokens else "texts"))
+
+
+def plain_samples(masker: Any) -> Any:
+    """A few samples such as a fitted masker of images or texts takes, none of the user's."""
+    if isinstance(masker, TextMasker):
+        return common_texts(masker)
+    dtype = np.uint8 if masker.whole_numbers_ else np.float32
+    return masker.wrap(np.zeros((2, *masker.shape_), dtype=dtype))
 
 
 def check_not_empty(samples: Any) -> None:

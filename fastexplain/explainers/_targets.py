@@ -48,17 +48,31 @@ def resolve_target(
         lookup = {**lookup, **known}
     else:
         lookup.update({k: k for k in range(len(output_names))})
+    for label in flat:
+        if isinstance(label, str) and lookup.get(label) is not None:
+            _check_single(label, output_names, classes)
     try:
         found = [lookup[label] for label in flat]
     except (KeyError, TypeError):
         unknown = next(label for label in flat if not _known(label, lookup))
         choices = output_names if classes is None else np.asarray(classes).tolist()
+        if [str(choice) for choice in choices] != output_names:
+            choices = [*choices, *output_names]
         raise ValueError(
             f"target {unknown!r} is not among the model's outputs {choices}; give one of them, "
             "one for each row, 'predicted' or 'all'."
         ) from None
     positions = np.asarray(found, dtype=np.int64)
     return np.full(n_rows, positions[0]) if labels.ndim == 0 else positions
+
+
+def _check_single(label: str, output_names: list[str], classes: np.ndarray | None) -> None:
+    """Refuse a name that several outputs have."""
+    if classes is not None and label in np.asarray(classes).tolist():
+        return
+    places = [k for k, name in enumerate(output_names) if name == label]
+    if len(places) > 1:
+        raise ValueError(f"target {label!r} names the outputs {places}: give one's position.")
 
 
 def _known(label: Any, lookup: dict[Any, int]) -> bool:

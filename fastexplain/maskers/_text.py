@@ -389,7 +389,8 @@ class TextMasker:
         if pad_id is None:
             raise ValueError(
                 "The tokenizer has no pad token, which batches of texts need. Set one that the "
-                "model knows, as in tokenizer.pad_token = tokenizer.eos_token."
+                "model knows, as in tokenizer.pad_token = tokenizer.eos_token, and tell the model, "
+                "model.config.pad_token_id = tokenizer.pad_token_id."
             )
         mask_id = getattr(self.tokenizer, "mask_token_id", None)
         if self.fill == "mask" and mask_id is None:

@@ -51,6 +51,8 @@ class TokenRules:
         if bool(blind.any()):
             attention = attention.clone()
             attention[blind, -1 if self.left else 0] = True
+            if places is not None:
+                places = torch.where(blind[:, None], attention, places)
         start = None
         if self.left:
             length = (attention if places is None else places).sum(dim=1).clamp(min=1)

@@ -136,11 +136,35 @@ def _search(tokenizer: Any, text: str, ids: np.ndarray) -> np.ndarray:
     try:
         return locate_pieces(text, pieces)
     except ValueError as error:
+        in_bytes = _search_bytes(tokenizer, text, ids)
+        if in_bytes is not None:
+            return in_bytes
         raise ValueError(
             "The tokenizer does not say which characters its tokens stand for, and they could "
             f"not be found in {text[:60]!r}: {error}. Use a fast tokenizer "
             "(AutoTokenizer.from_pretrained(..., use_fast=True))."
         ) from error
+
+
+def _search_bytes(tokenizer: Any, text: str, ids: np.ndarray) -> np.ndarray | None:
+    """The same where a character's bytes are tokens of their own, which read as nothing alone."""
+    groups: list[list[str]] = []
+    pieces: list[str | None] = []
+    group: list[str] = []
+    for token in tokenizer.convert_ids_to_tokens(ids.tolist()):
+        group.append(token)
+        piece = tokenizer.convert_tokens_to_string(group)
+        if piece and "\ufffd" not in piece:
+            groups.append(group)
+            pieces.append(piece)
+            group = []
+    if group:
+        return None
+    try:
+        spans = locate_pieces(text, pieces)
+    except ValueError:
+        return None
+    return spans.repeat([len(own) for own in groups], axis=0)
 
 
 def save_tokenizer(tokenizer: Any) -> dict[str, Any]:

@@ -23,6 +23,12 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)|[。！？]+|\n")
 _PLAIN_WORD, _RUN = re.compile(r"\w+|[^\w\s]"), re.compile(r"\S+")
 
+# what makes characters one, with those before and after; and colours of skin, with those before
+_JOINERS = {"\u200c", "\u200d"}
+_TIED = _JOINERS | set(map(chr, range(0x1F3FB, 0x1F400)))
+# two of these are one flag
+_FLAGS = {*map(chr, range(0x1F1E6, 0x1F200))}
+
 # the last white space of Unicode is the ideographic one, U+3000
 _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 
@@ -37,7 +43,35 @@ def word_spans(text: str) -> np.ndarray:
     >>> word_spans("Don't go!").tolist()
     [[0, 5], [6, 8], [8, 9]]
     """
-    return _as_spans([match.span() for match in _WORD.finditer(text)])
+    spans = [match.span() for match in _WORD.finditer(text)]
+    return _as_spans(spans if text.isascii() else _joined(text, spans))
+
+
+def _joined(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Words whose marks, joiners and modifiers are theirs, as in decomposed letters and emoji."""
+    found: list[tuple[int, int]] = []
+    flags = 0
+    for start, end in spans:
+        flag = text[start] in _FLAGS
+        if found and found[-1][1] == start and _belongs(text, start, flag and flags % 2 == 1):
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+        flags = flags + 1 if flag else 0
+    return found
+
+
+def _belongs(text: str, place: int, second_of_flag: bool) -> bool:
+    """Whether a character goes on with what stands right before it."""
+    before, here = text[place - 1], text[place]
+    if second_of_flag or here in _TIED or before in _JOINERS:
+        return True
+    # letters after a mark are the rest of the word that it stands in
+    return _is_mark(here) or (_is_mark(before) and (here.isalnum() or here == "_"))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
 
 
 def sentence_spans(text: str) -> np.ndarray:

@@ -65,8 +65,9 @@ def randomize(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"model must be a torch module, got {type(model).__name__}. Fit another kind of "
-            "model anew to shuffled labels instead."
+            f"model must be a torch module, got {type(model).__name__}. Of a pipeline, or a pair "
+            "with a tokenizer or image processor, give the module alone, and explain the pair "
+            "(randomize(module), tokenizer); fit another kind of model anew to shuffled labels."
         )
     if how not in ("permute", "normal"):
         raise ValueError(f"how must be 'permute' or 'normal', got {how!r}.")

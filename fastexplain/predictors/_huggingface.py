@@ -130,14 +130,24 @@ class TokenCall(TorchCall):
         try:
             return self.module(*args, **kwargs)
         except Exception as error:
+            if len(batch) > 1 and "padding token" in str(error):
+                error.add_note(
+                    "The model is to know the tokenizer's padding token: "
+                    "model.config.pad_token_id = tokenizer.pad_token_id."
+                )
+            if isinstance(error, IndexError):
+                error.add_note(
+                    f"The tokens' ids go up to {int(batch.ids.max())}: is the tokenizer the "
+                    "model's own?"
+                )
             starts, ends = _columns(batch)
             length, limit = int((ends - starts).max()), _positions(self.module)
             if limit is None or length <= limit - _OFFSET:
                 raise
             raise ValueError(
                 f"A text of {length} tokens is longer than the model takes, which has {limit} "
-                "positions, and its tokenizer sets no limit: give TextMasker(tokenizer, "
-                "max_length=...), or set tokenizer.model_max_length."
+                "positions: give TextMasker(tokenizer, max_length=...) no more than these, or set "
+                "tokenizer.model_max_length."
             ) from error
 
     def batches(self, X: Any) -> list[np.ndarray]:

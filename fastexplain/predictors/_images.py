@@ -16,6 +16,8 @@ from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, 
 
 __all__ = ["ImageCall", "read_images"]
 
+# factors below it are for bytes
+_BYTES_SCALE = 0.1
 # images that the processor prepares at a time: it may make them much larger
 _PROCESSED = 32
 
@@ -91,6 +93,27 @@ def _wanted_channels(module: torch.nn.Module, processor: Any) -> int | None:
     return len(mean) if isinstance(mean, list | tuple) and len(mean) > 1 else None
 
 
+def _check_scale(processor: Any, images: torch.Tensor, takes_any: bool) -> None:
+    """Refuse floats that the processor would scale once more, or could not resize."""
+    factor = getattr(processor, "rescale_factor", 1.0)
+    scales = getattr(processor, "do_rescale", False) and factor < _BYTES_SCALE
+    if not images.is_floating_point() or not scales:
+        return
+    highest = float(images.max())
+    if 0.0 < highest <= 1.0:
+        raise ValueError(
+            f"The images are floats of at most {highest:.3g}, and their processor multiplies them "
+            f"by {factor:.4g} once more, as it does with bytes: the model would see black. Give "
+            "bytes, (255 * X).round().astype('uint8'), or set processor.do_rescale = False."
+        )
+    if highest > 1.0 and not takes_any:
+        raise ValueError(
+            f"The images are floats of up to {highest:.4g}, which their processor cannot resize "
+            "where they are no whole numbers, as masked images may be. Give bytes, "
+            "X.round().astype('uint8')."
+        )
+
+
 def read_images(
     module: torch.nn.Module, processor: Any, sample: Any, output: str
 ) -> tuple[Predictor, str | None]:
@@ -114,5 +137,7 @@ def read_images(
         What to warn about.
     """
     n_channels = _wanted_channels(module, processor)
-    affine = find_affine(processor, channels_first(sample, n_channels))
+    images = channels_first(sample, n_channels)
+    affine = find_affine(processor, images)
+    _check_scale(processor, images, affine is not None)
     return read_call(ImageCall(module, processor, n_channels, affine), sample, output, "images")

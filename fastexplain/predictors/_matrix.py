@@ -27,8 +27,8 @@ __all__ = [
 
 
 def n_rows(X: Any) -> int:
-    """Return the number of rows of an array, tensor or data frame."""
-    return int(X.shape[0])
+    """Return the number of rows of an array, tensor or data frame, or of a list of texts."""
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
 
 def is_texts(X: Any) -> bool:

@@ -27,13 +27,17 @@ class ModelParts:
     image_processor : object or None
         Turns images into the numbers that the module takes.
     function : {"sigmoid", "softmax", "none"} or None
-        What a pipeline was told to make of the module's scores (``function_to_apply``).
+        What a pipeline makes of the module's scores, where its configuration does not say
+        (``function_to_apply``).
+    max_length : int or None
+        Most tokens of a text that a pipeline was told to give to the module.
     """
 
     module: torch.nn.Module | None = None
     tokenizer: Any = None
     image_processor: Any = None
     function: str | None = None
+    max_length: int | None = None
 
 
 def is_tokens(X: Any) -> bool:
@@ -103,4 +107,13 @@ def parts_of(model: Any) -> ModelParts:
     if tokenizer is None and processor is None:
         return ModelParts()
     told = getattr(model, "_postprocess_params", {}).get("function_to_apply")
-    return ModelParts(module, tokenizer, processor, getattr(told, "value", told))
+    function = _applied_by_default(module) if told is None else getattr(told, "value", told)
+    longest = getattr(model, "_preprocess_params", {}).get("max_length")
+    return ModelParts(module, tokenizer, processor, function, longest)
+
+
+def _applied_by_default(module: torch.nn.Module) -> str | None:
+    """What pipelines of classification make of a single score that is not called a regressor's."""
+    config = getattr(module, "config", None)
+    single = getattr(config, "num_labels", None) == 1
+    return "sigmoid" if single and getattr(config, "problem_type", None) is None else None

@@ -168,29 +168,35 @@ class ImageReader:
         for each of several classes. The model is asked for what it answers to the copies: they
         need not mean the same to it.
         """
-        extra = min(n_samples, _MOST_COPIES * len(samples))
-        pixels = samples.pixels()
-        rows = rng.integers(len(samples), size=extra)
+        n, extra = len(samples), min(n_samples, _MOST_COPIES * len(samples))
+        rows = rng.integers(n, size=extra)
         mirrored = rng.random(extra) < 0.5
         reach = np.maximum(np.array(samples.size) // 8, 1)
         moves = rng.integers(-reach, reach + 1, size=(extra, 2))
-        made = np.empty((len(samples) + extra, *pixels.shape[1:]), dtype=pixels.dtype)
-        order = rng.permutation(len(made))
-        made[order[: len(samples)]] = pixels
+        order = rng.permutation(n + extra)
         height, width = (np.arange(side) for side in samples.size)
-        others = np.where(np.arange(extra) % 3 == 0, rng.integers(len(samples), size=extra), -1)
+        others = np.where(np.arange(extra) % 3 == 0, rng.integers(n, size=extra), -1)
         boxes = _boxes(extra, samples.size, rng)
-        for place, row, flip, (down, right), other, box in zip(
-            order[len(samples) :], rows, mirrored, moves, others, boxes, strict=True
-        ):
-            across = np.clip(width + right, 0, len(width) - 1)
-            down_to = np.clip(height + down, 0, len(height) - 1)
-            image = pixels[row][down_to][:, across]
-            made[place] = image[:, ::-1] if flip else image
-            if other >= 0:
-                top, bottom, left, end = box
-                made[place, top:bottom, left:end] = pixels[other, top:bottom, left:end]
-        return self.masker.wrap(samples.in_order(made))
+
+        def with_copies(source: np.ndarray) -> np.ndarray:
+            made = np.empty((n + extra, *source.shape[1:]), dtype=source.dtype)
+            made[order[:n]] = source
+            for place, row, flip, (down, right), other, (top, bottom, left, end) in zip(
+                order[n:], rows, mirrored, moves, others, boxes, strict=True
+            ):
+                across = np.clip(width + right, 0, len(width) - 1)
+                down_to = np.clip(height + down, 0, len(height) - 1)
+                image = source[row][down_to][:, across]
+                made[place] = image[:, ::-1] if flip else image
+                if other >= 0:
+                    made[place, top:bottom, left:end] = source[other, top:bottom, left:end]
+            return made
+
+        images = Images(samples.in_order(with_copies(samples.pixels())), samples.channels)
+        if samples.segments is not None and samples.segmented_by is not None:
+            # superpixels go along: found anew, a copy could have more than there are players
+            images = images.with_segments(with_copies(samples.segments), samples.segmented_by)
+        return self.masker.wrap(images)
 
     def fingerprint_samples(self) -> Images:
         """Smooth noise with the spread of the training images."""

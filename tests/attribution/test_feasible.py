@@ -267,8 +267,9 @@ def test_texts_longer_than_those_of_fit():
         minimum_sets(masked, samples, target, 0.11),
     ):
         assert found.masks.shape == (2, 4)
-        assert found.names(0) == ["token 1", "token 2"]
-        assert found.names(1) == ["token 0"]
+        assert found.feature_names == ["token 0", "token 1", "token 2", "token 3"]
+        assert found.names(0) == ["very", "fine"]
+        assert found.names(1) == ["good"]
 
 
 # -- errors ----------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from fastexplain import ConceptSetExplainer, ImageMasker
-from fastexplain.explainers import _concept_near, _concept_start
+from fastexplain.explainers import _concept_near, _concept_sets, _concept_start
 from fastexplain.explainers._coalition_pool import coalitions_of, ends_of, in_units
-from fastexplain.explainers._concept_near import ranking_score
+from fastexplain.explainers._concept_near import better_than_random, ranking_score
 from fastexplain.objectives import log_odds_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
@@ -247,3 +247,41 @@ def test_every_output_of_a_regressor_has_its_turn_as_judge() -> None:
 def test_one_step_needs_no_near_sets(images: np.ndarray) -> None:
     explainer = ConceptSetExplainer(**SETTINGS | {"max_steps": 1}).fit(images[:40], Bright())
     assert np.isfinite(explainer.explain(images[:3], target=0).values).all()
+
+
+class Backwards:
+    """A policy whose values are those of another one, turned round."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def parameters(self) -> Any:
+        return self.module.parameters()
+
+    def __call__(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        return -self.module(x, null)
+
+
+def test_rankings_are_held_against_those_of_chance(images: np.ndarray) -> None:
+    explainer = ConceptSetExplainer(**SETTINGS).fit(images, Bright())
+    samples = explainer.masker_.wrap(images[:12])
+    found = better_than_random(explainer, explainer._network, samples, 0)
+    turned = better_than_random(explainer, Backwards(explainer._network), samples, 0)
+    assert found > 0.02
+    assert turned < -0.02
+    assert explainer._better > 0
+
+
+def test_fit_warns_of_rankings_worse_than_chance(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_concept_sets, "better_than_random", lambda *_: -0.1)
+    explainer = ConceptSetExplainer(**SETTINGS, size_weight=0.2)
+    with pytest.warns(UserWarning, match="keep less of the prediction, and leave more, than in"):
+        explainer.fit(images, Bright())
+
+
+def test_fit_tells_of_queries_beyond_those_that_were_planned(images: np.ndarray) -> None:
+    explainer = ConceptSetExplainer(**SETTINGS | {"n_queries": 100, "max_steps": 2})
+    with pytest.warns(UserWarning, match="was asked for .* samples, more than n_queries=100"):
+        explainer.fit(images, Bright())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch import nn
 import fastexplain
 from fastexplain import (
     ConceptSetExplainer,
+    ExactExplainer,
+    FastSHAPExplainer,
     FEXExplainer,
     ImageMasker,
     RISEExplainer,
@@ -24,6 +27,7 @@ from fastexplain.networks._grids import channels_first, grid_cells, image_cells,
 from fastexplain.predictors import make_predictor
 
 transformers = pytest.importorskip("transformers")
+tokenizers = pytest.importorskip("tokenizers")
 
 pytestmark = pytest.mark.filterwarnings("ignore:The explainer agrees poorly")
 
@@ -252,3 +256,164 @@ def test_models_that_tell_their_grid_are_believed() -> None:
         explainer = FEXExplainer(masker=ImageMasker(patch_size=4), network=network, **SMALL)
         explainer.fit(X, (vit(), processor))
         assert explainer._reader.tokens == (2, 2)
+
+
+def superpixels(image: np.ndarray) -> np.ndarray:
+    """As many as the image is bright: another number of each, and of most of its copies."""
+    bins = 2 + int(6 * float(np.mean(image)))
+    return (np.arange(image.shape[1]) * bins // image.shape[1])[None].repeat(image.shape[0], 0)
+
+
+@pytest.mark.parametrize("cls", [FEXExplainer, ConceptSetExplainer, FastSHAPExplainer])
+def test_copies_keep_the_superpixels_of_their_images(cls: Any) -> None:
+    X = images() * np.linspace(0.5, 1.5, 24, dtype=np.float32)[:, None, None, None]
+    calls = [0]
+
+    def counted(image: np.ndarray) -> np.ndarray:
+        calls[0] += 1
+        return superpixels(image)
+
+    masker = ImageMasker(segments=counted, fill="mean")
+    explainer = cls(masker=masker, **SMALL | {"n_queries": 20_000})
+    explainer.fit(X, Net().eval())
+    # those of fit, and no copy's
+    assert calls[0] <= 2 * len(X)
+    own = explainer.masker_.wrap(X)
+    mixed = explainer._reader.mix(own, 40, np.random.default_rng(0))
+    assert len(mixed) > len(X)
+    known = {
+        image.tobytes(): labels for image, labels in zip(own.native, own.segments, strict=True)
+    }
+    for image, labels in zip(mixed.native, mixed.segments, strict=True):
+        if image.tobytes() in known:
+            np.testing.assert_array_equal(labels, known[image.tobytes()])
+    assert sum(image.tobytes() in known for image in mixed.native) >= len(X)
+    assert mixed.segments.max() < explainer.masker_.n_players
+
+
+@pytest.mark.parametrize("cls", [RISEExplainer, ExactExplainer])
+@pytest.mark.parametrize("kind", ["images", "texts"])
+def test_per_sample_explainers_take_their_model_again(cls: Any, kind: str) -> None:
+    if kind == "images":
+        X: Any = images(6)
+        explainer = cls(masker=ImageMasker(patch_size=4), output="logits")
+        model: Any = Net().eval()
+    else:
+        X, model = ["the film was good", "a bad book"] * 3, (bert(), word_tokenizer())
+        explainer = cls(masker=TextMasker(unit="word"))
+    explainer.set_params(**({"random_state": 0} if cls is RISEExplainer else {}))
+    explainer.fit(X, model)
+    again = pickle.loads(pickle.dumps(explainer)).attach_model(model)
+    np.testing.assert_array_equal(again.explain(X).values, explainer.explain(X).values)
+
+
+@pytest.mark.parametrize("cls", [RISEExplainer, ExactExplainer])
+def test_per_sample_explainers_tell_of_a_model_that_ignores_its_input(cls: Any) -> None:
+    def constant(X: np.ndarray) -> np.ndarray:
+        return np.tile([0.7, 0.1, 0.2], (len(X), 1))
+
+    with pytest.warns(UserWarning, match="Removing all features changes no output") as caught:
+        cls(masker=ImageMasker(patch_size=4)).fit(images(6), constant)
+    assert caught[0].filename == __file__
+
+
+def test_pipelines_tell_how_long_texts_may_be() -> None:
+    tokenizer, model = word_tokenizer(), bert(n_labels=2)
+    options = {"model": model, "tokenizer": tokenizer, "truncation": True, "max_length": 6}
+    pipe = transformers.pipeline("text-classification", **options)
+    texts = ["the film was good", "a bad book", "the film was very very good and fine and dull"]
+    for masker in (None, TextMasker(unit="token")):
+        rise = RISEExplainer(8, masker=masker, random_state=0)
+        with pytest.warns(UserWarning, match="1 of 3 texts have more than 6 tokens"):
+            rise.fit(texts, pipe)
+            _, chances = rise.explain(texts, return_prediction=True)
+        assert rise.masker_.max_length == 6
+        scores = [answer["score"] for answer in pipe(texts)]
+        np.testing.assert_allclose(chances.max(axis=1), scores, atol=1e-6)
+    # what the user says goes first
+    rise = RISEExplainer(8, masker=TextMasker(max_length=9), random_state=0)
+    assert rise.fit(texts[:2], pipe).masker_.max_length == 9
+
+
+def test_names_of_several_outputs_are_refused_as_targets() -> None:
+    model = bert(n_labels=3)
+    model.config.id2label = {0: "a", 1: "b", 2: "a"}
+    explainer = RISEExplainer(8, masker=TextMasker(unit="word"), random_state=0)
+    explainer.fit(["the film was good", "a bad book"], (model, word_tokenizer()))
+    with pytest.raises(ValueError, match=r"target 'a' names the outputs \[0, 2\]"):
+        explainer.explain(["the film"], target="a")
+    assert explainer.explain(["the film"], target="b").target.tolist() == [1]
+    assert explainer.explain(["the film"], target=2).target.tolist() == [2]
+    with pytest.raises(ValueError, match="among the model's outputs .*'b'"):
+        explainer.explain(["the film"], target="c")
+
+
+@pytest.mark.parametrize("wrong", ["word", TextMasker, 3])
+def test_what_is_no_masker(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="masker must be a TabularMasker, an ImageMasker or"):
+        RISEExplainer(8, masker=wrong).fit(["the film was good"], (bert(), word_tokenizer()))
+
+
+def test_texts_without_a_token_left_are_alike_on_both_sides() -> None:
+    """With padding at the left the single padding token stands at the first place, too."""
+    answers = []
+    for side in ("right", "left"):
+        tokenizer = word_tokenizer()
+        tokenizer.padding_side = side
+        tokenizer.backend_tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+            single="$A", special_tokens=[]
+        )
+        masker = TextMasker(tokenizer, unit="word", fill="pad").fit(["the film was good"])
+        predictor = make_predictor(bert(), ragged_batch(masker))
+        masked = MaskedModel(predictor, masker)
+        texts = masker.wrap(["the film was good", "a bad book"])
+        inputs = masker.inputs(texts, predictor)(np.zeros((1, 1, 4), dtype=bool), slice(0, 2))
+        answers.append(masked.values(texts, np.zeros((2, 1, 4), dtype=bool)))
+        left = inputs.start is not None
+        assert inputs.attention.sum(dim=1).tolist() == [1, 1]
+        if left:
+            assert inputs.start.tolist() == [inputs.shape[1] - 1] * 2
+    torch.testing.assert_close(answers[0], answers[1])
+
+
+def ragged_batch(masker: Any) -> Any:
+    from fastexplain.readers._forms import Form
+
+    return masker.whole(masker.wrap(["the film was good", "a bad"]), Form(True, "tokens"))
+
+
+def test_what_is_no_list_of_samples() -> None:
+    pil = pytest.importorskip("PIL.Image")
+    picture = pil.fromarray(np.zeros((8, 8, 3), dtype=np.uint8))
+    with pytest.raises((TypeError, ValueError), match=r"\[image\]"):
+        RISEExplainer(4).fit(picture, Net().eval())
+    with pytest.raises(TypeError, match="bytes"):
+        RISEExplainer(4).fit([b"the film", b"was good"], lambda texts: np.ones(len(texts)))
+
+
+class ByteTokenizer:
+    """The least of a slow tokenizer whose tokens are bytes, as ByT5's are."""
+
+    is_fast = False
+    pad_token_id, mask_token_id, unk_token = 0, 1, None
+
+    def __call__(self, texts: Any, **options: Any) -> dict[str, Any]:
+        ids = [[b + 3 for b in text.encode()] for text in texts]
+        return {"input_ids": ids, "special_tokens_mask": [[0] * len(own) for own in ids]}
+
+    def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
+        return [chr(i - 3) for i in ids]
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        return bytes(ord(token) for token in tokens).decode(errors="ignore")
+
+    def get_vocab(self) -> dict[str, int]:
+        return {chr(i): i + 3 for i in range(256)}
+
+
+@pytest.mark.parametrize("text", ["café au lait", "naïve €5", "“quoted” 👍 ok", "日本語", "plain"])
+def test_tokenizers_of_bytes(text: str) -> None:
+    for unit, expected in (("token", [c for c in text if c != " "]), ("word", text.split())):
+        masker = TextMasker(ByteTokenizer(), unit=unit, fill="pad").fit([text])
+        found = [token for token in masker.wrap([text]).tokens(0) if token]
+        assert found == expected

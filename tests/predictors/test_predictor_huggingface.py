@@ -9,12 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from torch import nn
 
+from fastexplain import TextMasker
 from fastexplain.explainers._targets import resolve_target
 from fastexplain.predictors import make_predictor, parts_of
 from fastexplain.predictors._huggingface import attended_lengths, length_batches
@@ -367,7 +370,8 @@ def test_errors_of_the_model_say_what_was_asked():
     model.train()
     with pytest.raises(IndexError) as caught:
         make_predictor(model, batch)
-    assert "asked it for 3 rows of type Batch" in caught.value.__notes__[0]
+    assert "asked it for 3 rows of type Batch" in caught.value.__notes__[-1]
+    assert "ids go up to 99: is the tokenizer the model's own?" in caught.value.__notes__[0]
     assert model.training
     with pytest.raises(ValueError, match="answered BaseModelOutput"):
         make_predictor(model.bert, ragged([4, 9]))
@@ -532,3 +536,48 @@ def test_other_inputs_without_columns_are_refused(X):
 def test_labels_with_scores_are_refused(answer):
     with pytest.raises(ValueError, match="Pass the pipeline itself"):
         make_predictor(answer, TEXTS)
+
+
+def test_pipeline_of_one_score_is_explained_as_it_answers(tokenizer):
+    model = bert(num_labels=1)
+    pipe = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)
+    masker = TextMasker(tokenizer).fit(TEXTS)
+    batch = masker.whole(masker.wrap(TEXTS), make_predictor(model, ragged([3, 4])))
+    predictor = make_predictor(pipe, batch)
+    assert predictor.kind == "multilabel"
+    scores = [answer["score"] for answer in pipe(list(TEXTS))]
+    np.testing.assert_allclose(predictor(batch)[:, 0].numpy(), scores, atol=1e-6)
+    # told to be a regressor, and the bare model: plain values
+    model.config.problem_type = "regression"
+    assert make_predictor(pipe, batch).kind == "regression"
+    model.config.problem_type = None
+    assert make_predictor(model, batch).kind == "regression"
+
+
+def test_pipeline_tells_how_long_texts_may_be(tokenizer):
+    model = bert(num_labels=2)
+    options = {"model": model, "tokenizer": tokenizer, "truncation": True, "max_length": 5}
+    pipe = transformers.pipeline("text-classification", **options)
+    assert parts_of(pipe).max_length == 5
+    assert parts_of((model, tokenizer)).max_length is None
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, KNeighborsClassifier])
+def test_labels_of_texts(kind):
+    Y = np.stack([POSITIVE, ~np.asarray(POSITIVE, dtype=bool)], axis=1).astype(int)
+    model = make_pipeline(TfidfVectorizer(), kind()).fit(TEXTS, Y)
+    predictor = make_predictor(model, np.array(TEXTS, dtype=object))
+    assert (predictor.kind, predictor.takes) == ("multilabel", "texts")
+    expected = np.stack([part[:, 1] for part in model.predict_proba(list(TEXTS))], axis=1)
+    np.testing.assert_allclose(predictor(np.array(TEXTS, dtype=object)), expected)
+
+
+def test_decoders_without_a_padding_token_say_what_to_set():
+    config = transformers.GPT2Config(
+        vocab_size=50, n_positions=16, n_embd=8, n_layer=1, n_head=2, num_labels=2
+    )
+    config.pad_token_id = None
+    model = transformers.GPT2ForSequenceClassification(config).eval()
+    with pytest.raises(ValueError, match="padding token") as caught:
+        make_predictor(model, ragged([4, 4, 2]))
+    assert "model.config.pad_token_id = tokenizer.pad_token_id" in str(caught.value.__notes__)

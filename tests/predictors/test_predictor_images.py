@@ -407,6 +407,22 @@ def test_pipeline():
     assert parts_of((model, both)).image_processor is processor
 
 
+def test_floats_that_a_processor_would_scale_once_more():
+    model, processor = vit(), vit_processor()
+    with pytest.raises(ValueError, match=r"floats of at most 1, .* model would see black.*uint8"):
+        make_predictor((model, processor), BYTES / BYTES.max())
+    floats = BYTES.astype(np.float32) + 0.25
+    with pytest.raises(ValueError, match=r"floats of up to 255.*cannot resize.*uint8"):
+        make_predictor((model, processor), floats)
+    processor.do_resize = False
+    expected = make_predictor((model, processor), BYTES)(BYTES)
+    found = make_predictor((model, processor), floats)(BYTES.astype(np.float32))
+    torch.testing.assert_close(found, expected)
+    processor.do_rescale = False
+    found = make_predictor((model, processor), BYTES / 255.0)(BYTES / 255.0)
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_function_as_the_processor():
     def prepare(images):
         return {"pixel_values": [torch.tensor(image).permute(2, 0, 1) / 255 for image in images]}
