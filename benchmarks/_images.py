@@ -390,6 +390,33 @@ class Lite0(nn.Module):
         return self.logits(x).softmax(dim=1)
 
 
+class DeitTiny(nn.Module):
+    """DeiT-tiny, a ViT of 196 tokens and twelve blocks: bytes (n, 3, 224, 224) to probabilities.
+
+    A script without names for its layers (``models/deit_tiny_imagenet.ts``): a black box, but for
+    gradients.
+
+    Parameters
+    ----------
+    dtype : torch.dtype, default=torch.bfloat16
+        Of weights and activations; probabilities are in single precision.
+    """
+
+    def __init__(self, dtype: torch.dtype = torch.bfloat16) -> None:
+        super().__init__()
+        folder = data_folder()
+        if folder is None:
+            raise SystemExit("Set FASTEXPLAIN_DATA to a folder that holds models/.")
+        self.script = torch.jit.load(folder / "models" / "deit_tiny_imagenet.ts").to(dtype).eval()
+        self.dtype = dtype
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self.script((x.float() / 255).to(self.dtype)).float()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits(x).softmax(dim=1)
+
+
 def _folded(body: nn.Module) -> nn.Module:
     """EfficientNet without batch norms, and with as few copies of its maps as can be."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval

@@ -1,8 +1,9 @@
 """ImageNet, patches of 32 or 16: the image tables of both papers, Concept 1 and FEX 2.
 
-    FASTEXPLAIN_DATA=/data python benchmarks/imagenet.py [--runs ...] [--patch 16]
+    FASTEXPLAIN_DATA=/data python benchmarks/imagenet.py [--target deit] [--runs ...] [--patch 16]
 
-The target is EfficientNet-Lite0, served in bfloat16 (``_images.py``). Explainers are fitted on
+The target is EfficientNet-Lite0, or DeiT-tiny as a black box, served in bfloat16 (``_images.py``).
+Explainers are fitted on
 800 photographs, one a class at most, and judged on others: positive and negative perturbation
 AUC of the predicted class, by accuracy and by probability; and pixel accuracy, mAP and mIoU of
 maps, enlarged bilinearly, on Weizmann horses and on horses pasted into scenes of other classes.
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _images import CACHE, Lite0, accuracy, composites, horses, imagenet, imagenet_names
+from _images import CACHE, DeitTiny, Lite0, accuracy, composites, horses, imagenet, imagenet_names
 from _report import RESULTS, print_table, save, saved_rows
 from _rivals import Gradients
 from torch.nn import functional as F
@@ -50,12 +51,20 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {
     "FEX PPO": (FEXExplainer, {"network": LAYERS, "objective": "ppo"}),
     "FastSHAP": (FastSHAPExplainer, {"network": LAYERS, "n_masks": 32}),
 }
+# of a black box: a network of its own
+BLACK: dict[str, tuple[Any, dict[str, Any]]] = {
+    "concept sets": (ConceptSetExplainer, {"network": "unet", "n_sets": 4}),
+    "FEX": (FEXExplainer, {"network": "unet", "n_masks": 32}),
+    "FEX PPO": (FEXExplainer, {"network": "unet", "objective": "ppo"}),
+    "FastSHAP": (FastSHAPExplainer, {"network": "unet", "n_masks": 32}),
+}
 # passes of the target an image
 RIVALS = {"random": 0, "Grad-CAM": 1, "Saliency": 1, "RISE 100": 100}
 RIVALS |= {"RISE 500": 500, "IG": 20, "GradientSHAP": 20}
 FEW = ("RISE 500", "IG", "GradientSHAP")
-# for a transformer: AttLRP has no rules for this target
+# AttLRP has no rules for convolutions, nor for a script
 MISSING = ("AttLRP",)
+TARGETS: dict[str, Any] = {"lite0": Lite0, "deit": DeitTiny}
 KINDS = ("images", "horses", "composites")
 Attribute = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -64,7 +73,8 @@ class Task:
     """Photographs to fit on, and those of each kind that are judged, with targets and masks."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.model = Lite0()
+        self.name = args.target
+        self.model = TARGETS[args.target]()
         photos, labels = imagenet()
         self.accuracy = accuracy(self.model, first(photos), labels)
         order = np.random.default_rng(0).permutation(len(photos))
@@ -121,12 +131,13 @@ def first(images: np.ndarray) -> np.ndarray:
 
 def gradients(run: str, task: Task, seed: int) -> Gradients:
     """One of captum's methods on logits in single precision."""
-    model, masker = Lite0(torch.float32), task.masked.masker
+    model, masker = TARGETS[task.name](torch.float32), task.masked.masker
     some = np.random.default_rng(seed).permutation(len(task.X))[:50]
     background = torch.from_numpy(task.X[some]).float()
     fill = torch.from_numpy(masker.fill_).float().round()
+    layer = getattr(model, "features", None)
     return Gradients(
-        run, model.logits, model.features, masker.segments_, fill, background, RIVALS[run], seed
+        run, model.logits, layer, masker.segments_, fill, background, RIVALS[run], seed
     )
 
 
@@ -141,7 +152,7 @@ def prepare(run: str, task: Task, args: argparse.Namespace) -> tuple[Attribute, 
         return lambda X, target: rise.explain(X, target=target).values, {}
     if run in RIVALS:
         return gradients(run, task, args.seed), {}
-    kind = RUNS[run][0]
+    kind = own_runs(args)[run][0]
     start = time.perf_counter()
     explainer = kind(masker=task.masker, random_state=args.seed, **params_of(run, args), **BATCH)
     with warnings.catch_warnings():
@@ -155,7 +166,7 @@ def prepare(run: str, task: Task, args: argparse.Namespace) -> tuple[Attribute, 
 
 def params_of(run: str, args: argparse.Namespace) -> dict[str, Any]:
     """Parameters of an explainer."""
-    params = SMALL | RUNS[run][1] | {"n_queries": args.queries}
+    params = SMALL | own_runs(args)[run][1] | {"n_queries": args.queries}
     # learning from sets drawn as it goes: steps end, and their size, when queries do
     drawn = params.get("n_sets", 5 if params.get("objective") == "ppo" else 0)
     if drawn:
@@ -166,9 +177,14 @@ def params_of(run: str, args: argparse.Namespace) -> dict[str, Any]:
 def settings_of(run: str, args: argparse.Namespace) -> dict[str, Any]:
     """What a row depends on, as JSON values."""
     found = {name: getattr(args, name) for name in ("patch", "images", "few", "horses", "seed")}
-    if run in RUNS:
+    if run not in RIVALS:
         found |= params_of(run, args)
     return found
+
+
+def own_runs(args: argparse.Namespace) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Explainers that suit the target."""
+    return BLACK if args.target == "deit" else RUNS
 
 
 def values_path(run: str, args: argparse.Namespace) -> Any:
@@ -212,8 +228,9 @@ def task_maps(task: Task, held: Any, n: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = [*RIVALS, *RUNS]
-    parser.add_argument("--runs", nargs="*", default=known, choices=[*known, *MISSING])
+    parser.add_argument("--target", default="lite0", choices=[*TARGETS])
+    known = [*RIVALS, *dict.fromkeys([*RUNS, *BLACK])]
+    parser.add_argument("--runs", nargs="*", choices=[*known, *MISSING])
     parser.add_argument("--patch", type=int, default=32, help="side of a patch; the papers' is 16")
     parser.add_argument("--images", type=int, default=100, help="photographs judged, 200 at most")
     parser.add_argument("--horses", type=int, default=40, help="horses judged, and composites")
@@ -221,8 +238,13 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=20_000, help="images asked for in fit")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--name", default="imagenet")
+    parser.add_argument("--name", help="of the files; imagenet, imagenet_deit by default")
     args = parser.parse_args()
+    args.name = args.name or ("imagenet" if args.target == "lite0" else f"imagenet_{args.target}")
+    if args.runs is None:
+        # Grad-CAM names a layer
+        rivals = [run for run in RIVALS if args.target == "lite0" or run != "Grad-CAM"]
+        args.runs = [*rivals, *own_runs(args)]
     torch.set_num_threads(args.threads)
     CACHE.mkdir(exist_ok=True)
     task = Task(args)

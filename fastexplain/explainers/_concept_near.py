@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ __all__ = [
     "deadline_of",
     "learn_from_near_sets",
     "near_batches",
-    "ranking_score",
+    "ranking_scores",
 ]
 
 # what sets of leading players count for; what is left of the others has the rest
@@ -150,7 +151,7 @@ def _draw(
 def _validator(explainer: Any, samples: Any) -> Any:
     """Scores the ranking of one output of each sample by what prefixes keep."""
     judge, values_of, _ = rankings(explainer, samples)
-    return lambda module: judge(values_of(module))
+    return lambda module: float(judge(values_of(module)).mean())
 
 
 def rankings(explainer: Any, samples: Any) -> tuple[Any, Any, torch.Tensor]:
@@ -159,8 +160,10 @@ def rankings(explainer: Any, samples: Any) -> tuple[Any, Any, torch.Tensor]:
     ask, target = explainer._asker(outputs), explainer._judged(outputs)
     rows, null = torch.arange(len(samples)), inputs["null"]
 
-    def judge(values: torch.Tensor) -> float:
-        return ranking_score(values, null, lambda m: ask(samples, rows.numpy(), m)[rows, :, target])
+    def judge(values: torch.Tensor) -> torch.Tensor:
+        return ranking_scores(
+            values, null, lambda m: ask(samples, rows.numpy(), m)[rows, :, target]
+        )
 
     def values_of(module: Any) -> torch.Tensor:
         return explainer._forward(module, inputs)[rows, target].float()
@@ -169,15 +172,20 @@ def rankings(explainer: Any, samples: Any) -> tuple[Any, Any, torch.Tensor]:
 
 
 def better_than_random(explainer: Any, module: Any, samples: Any, seed: int) -> float:
-    """How much better the rankings are than others drawn at random, by ``ranking_score``."""
+    """How much better the rankings may be than others drawn at random, by ``ranking_scores``.
+
+    The mean over samples and two standard errors: below 0, they are worse, and not by chance.
+    """
     judge, values_of, null = rankings(explainer, samples)
     generator = torch.Generator().manual_seed(seed)
-    drawn = [judge(torch.rand(null.shape, generator=generator)) for _ in range(2)]
-    return judge(values_of(module)) - float(np.mean(drawn))
+    drawn = torch.stack([judge(torch.rand(null.shape, generator=generator)) for _ in range(2)])
+    gained = judge(values_of(module)) - drawn.mean(dim=0)
+    error = gained.std(correction=1) / math.sqrt(len(gained)) if len(gained) > 1 else torch.inf
+    return float(gained.mean() + 2.0 * error)
 
 
-def ranking_score(values: torch.Tensor, null: torch.Tensor, ask: Any) -> float:
-    """What prefixes of rankings keep, less what they leave, over sizes that lie evenly.
+def ranking_scores(values: torch.Tensor, null: torch.Tensor, ask: Any) -> torch.Tensor:
+    """What prefixes of a ranking keep, less what they leave, over sizes that lie evenly.
 
     Parameters
     ----------
@@ -189,7 +197,7 @@ def ranking_score(values: torch.Tensor, null: torch.Tensor, ask: Any) -> float:
 
     Returns
     -------
-    float
+    float64 tensor of shape (n,)
         In [-0.45, 0.55] for f in [0, 1]: what is kept counts as much more as in the loss.
     """
     place = values.masked_fill(null, float("-inf")).argsort(dim=1, descending=True).argsort(dim=1)
@@ -199,5 +207,5 @@ def ranking_score(values: torch.Tensor, null: torch.Tensor, ask: Any) -> float:
     size = (share.square() * (count[:, None] - 1)).ceil().clamp(min=1)
     kept = (place[:, None] < size[:, :, None]) & ~null[:, None]
     masks = torch.cat([kept, ~kept & ~null[:, None]], dim=1)
-    halves = ask(masks.numpy()).cpu().double().unflatten(1, (2, -1)).mean(dim=(0, 2))
-    return float(_KEPT * halves[0] - (1.0 - _KEPT) * halves[1])
+    halves = ask(masks.numpy()).cpu().double().unflatten(1, (2, -1)).mean(dim=2)
+    return _KEPT * halves[:, 0] - (1.0 - _KEPT) * halves[:, 1]

@@ -530,7 +530,8 @@ def test_concept_sets_keep_what_decides(centered: bool, share: float | None) -> 
         size_weight=0.3,
         hidden_dim=16,
         n_blocks=1,
-        max_steps=200,
+        # what begins with coalitions sees late that the undecided lose nothing, whatever is kept
+        max_steps=200 if share == 0.0 else 1000,
         batch_size=32,
         learning_rate=5e-3,
         centered=centered,
@@ -541,9 +542,7 @@ def test_concept_sets_keep_what_decides(centered: bool, share: float | None) -> 
     explanation = explainer.explain(X)
     decided = model(X).max(axis=1) > 0.9
     assert (explanation.values[decided, 0] > 0.6).mean() > 0.9
-    # by Eq. 18 alone of all images; what begins with coalitions has hardly seen that the
-    # undecided lose nothing, whatever is kept of them
-    assert explanation.values[decided if share is None else slice(None), 1:].max() < 0.3
+    assert explanation.values[:, 1:].max() < 0.3
     assert explanation.values[:, 1:].mean() < 0.1
     assert explainer.best_score_ > 0.8
     sets = explainer.minimal_sets(X[decided], epsilon=0.1)
