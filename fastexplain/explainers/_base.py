@@ -31,9 +31,10 @@ from fastexplain.readers._schema import Schema
 from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table
 
-__all__ = ["BaseExplainer"]
+__all__ = ["PROBE_ROWS", "BaseExplainer"]
 
-_PROBE_ROWS = 64
+#: samples that tell what a model answers, and whether it heeds them
+PROBE_ROWS = 64
 _SPREAD_ROWS = 4096
 
 
@@ -54,6 +55,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     n_jobs: int | None
     random_state: Any
 
+    #: what the model's answers were found to be
+    _read_as: str | None = None
+
     # -- fitting ---------------------------------------------------------------------------
     def _begin_fit(self, X: Any, y: Any, model: Any) -> Any:
         """Check X and the model, fit the masker, and ask for the first answers."""
@@ -66,7 +70,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         if size is not None and (not isinstance(size, int | np.integer) or size < 1):
             raise ValueError(f"model_batch_size must be a whole number, 1 or more, got {size!r}.")
         rng = np.random.default_rng(self._seed())
-        probe = probe_of(masker, samples.take(slice(0, _PROBE_ROWS)), model)
+        probe = probe_of(masker, samples.take(slice(0, PROBE_ROWS)), model)
         predictor = make_predictor(model, probe, output=self.output)
         masker.fit(samples, rng)
         masked = self._masked_model(predictor, masker)
@@ -92,6 +96,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self.masker_ = masker
         self.removal_ = removal
         self.kind_ = predictor.kind
+        self._read_as = predictor.read_as
         if predictor.classes is not None:
             self.classes_ = np.asarray(predictor.classes)
         elif hasattr(self, "classes_"):
@@ -103,7 +108,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _warn_if_deaf(self, samples: Any, stacklevel: int) -> None:
         """Say so where the model answers the same with all features and without any."""
-        few = samples.take(slice(0, _PROBE_ROWS))
+        few = samples.take(slice(0, PROBE_ROWS))
         full = self._masked.outputs(few).cpu().double().numpy()
         moved = np.abs(full - self._own_bases(few)).max()
         # a network's own rounding differs from batch to batch
@@ -424,6 +429,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         probe = probe_of(self.masker_, self._probe_samples(), model)
         predictor = make_predictor(model, probe, output=self._output_for_attach())
+        if self.output == "auto" and predictor.kind != self.kind_ and self._read_as is not None:
+            # what stands for samples may be answered so that it can be read in more than one way
+            predictor = make_predictor(model, probe, output=self._read_as)
         if len(predictor.output_names) != len(self.output_names_):
             raise ValueError(
                 f"The model has outputs {list(predictor.output_names)}; the explainer was fitted "

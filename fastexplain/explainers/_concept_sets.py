@@ -25,6 +25,8 @@ __all__ = ["ConceptSetExplainer"]
 _VALIDATION_SETS = 4
 # rate of learning from sets beside that from coalitions, which they are not to undo
 _FURTHER = 0.03
+# what rankings are worse than chance by, at least, before fit says so
+_SURELY = 1e-3
 # queries that max_time has to allow before some of them go into a look at the rankings
 _TIME_TO_RANK = 50_000
 # coalition_share of images
@@ -269,8 +271,10 @@ class ConceptSetExplainer(LearnedExplainer):
             settings = replace(settings, judge_start=True)
         trainer = Trainer(module, self._loss, experience, validate, settings, checkpoint)
         fitted = self._train(trainer)
-        if self._queries_in_time > _TIME_TO_RANK:
-            some = judged.take(slice(0, int(np.clip(self.n_queries // 2000, 4, 16))))
+        background = self.masker_.n_background_
+        if fitted.stopped_by != "interrupt" and self._queries_in_time > _TIME_TO_RANK * background:
+            few = np.clip(self._budget() // (2000 * background), 4, 16)
+            some = judged.take(slice(0, int(few)))
             self._better = better_than_random(self, module, some, seed + 2)
         self._finish(module, fitted)
 
@@ -348,7 +352,7 @@ class ConceptSetExplainer(LearnedExplainer):
 
     def _what_is_poor(self, score: float) -> str | None:
         if score >= self._nothing_score:
-            if self._better >= 0:
+            if self._better >= -_SURELY:
                 return None
             return (
                 "the model on held-out samples: players in the order of their values keep less of "

@@ -118,7 +118,7 @@ class FEXExplainer(LearnedExplainer):
         is "bf16-mixed" on CUDA devices that have it, "32-true" elsewhere.
     max_time : float, optional
         Seconds for ``fit``; the schedule shortens to end there. Results then depend on
-        the machine.
+        the machine. A thousand queries or two are asked in any case, whatever they take.
     checkpoint : path-like, optional
         Folder that the run is saved to as it goes. ``fit`` with the same parameters, data
         and model takes an unfinished run up again; it is removed at the end.

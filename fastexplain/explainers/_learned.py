@@ -141,7 +141,8 @@ class LearnedExplainer(SavedState):
             # what was chosen by it must be chosen again when a run is taken up
             known = Checkpoint.kept_before(self.checkpoint, "queries_in_time")
         if known is None:
-            known = queries_in_time(self._masked, samples.take(slice(0, 32)), self.max_time)
+            few = samples.take(slice(0, 32))
+            known = queries_in_time(self._masked, few, self.max_time, float(self.n_queries))
         self._queries_in_time = known
         return samples
 

@@ -10,7 +10,7 @@ import torch
 from fastexplain.attribution import exact_attribution
 from fastexplain.attribution._exact import _KINDS as KINDS
 from fastexplain.attribution._scores import prediction_scores
-from fastexplain.explainers._base import BaseExplainer
+from fastexplain.explainers._base import PROBE_ROWS, BaseExplainer
 from fastexplain.maskers import Masker
 from fastexplain.tables import Table
 
@@ -41,7 +41,11 @@ class _PerSampleExplainer(BaseExplainer):
 
     def _take(self, X: Any, y: Any, model: Any) -> None:
         self._validate_parameters()
-        self._warn_if_deaf(self._begin_fit(X, y, model), 4)
+        samples = self._begin_fit(X, y, model)
+        few = samples.take(slice(0, PROBE_ROWS))
+        # rows that are the baseline themselves tell nothing of the model
+        if not self.masker_.null_players(few).all():
+            self._warn_if_deaf(few, 4)
 
     def _bases(self, samples: Any) -> np.ndarray:
         return self._own_bases(samples)

@@ -25,7 +25,9 @@ _PLAIN_WORD, _RUN = re.compile(r"\w+|[^\w\s]"), re.compile(r"\S+")
 
 # what makes characters one, with those before and after; and colours of skin, with those before
 _JOINERS = {"\u200c", "\u200d"}
-_TIED = _JOINERS | set(map(chr, range(0x1F3FB, 0x1F400)))
+_TIED = _JOINERS | {*map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0020, 0xE0080))}
+# what makes a sign of what stands before: an emoji or a key
+_SIGNS = {"\ufe0e", "\ufe0f", "\u20e3"}
 # two of these are one flag
 _FLAGS = {*map(chr, range(0x1F1E6, 0x1F200))}
 
@@ -52,26 +54,24 @@ def _joined(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     flags = 0
     for start, end in spans:
+        near = bool(found) and found[-1][1] == start
         flag = text[start] in _FLAGS
-        if found and found[-1][1] == start and _belongs(text, start, flag and flags % 2 == 1):
+        flags = (flags + 1 if near else 1) if flag else 0
+        if near and (flag and flags % 2 == 0 or _belongs(text, found[-1][0], start)):
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))
-        flags = flags + 1 if flag else 0
     return found
 
 
-def _belongs(text: str, place: int, second_of_flag: bool) -> bool:
-    """Whether a character goes on with what stands right before it."""
+def _belongs(text: str, first: int, place: int) -> bool:
+    """Whether a character goes on with the word from ``first`` right before it."""
     before, here = text[place - 1], text[place]
-    if second_of_flag or here in _TIED or before in _JOINERS:
+    if here in _TIED or before in _JOINERS or unicodedata.category(here)[0] == "M":
         return True
-    # letters after a mark are the rest of the word that it stands in
-    return _is_mark(here) or (_is_mark(before) and (here.isalnum() or here == "_"))
-
-
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character)[0] == "M"
+    # letters after a letter's mark are the rest of its word
+    marked = unicodedata.category(before)[0] == "M" and before not in _SIGNS
+    return marked and text[first].isalnum() and here.isalnum()
 
 
 def sentence_spans(text: str) -> np.ndarray:

@@ -33,10 +33,11 @@ def channels_first(state: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
     def fits(rows: int, columns: int) -> bool:
         near = abs(rows * size[1] - columns * size[0]) <= max(size)
-        return near or rows == columns
+        return min(rows, columns) > 1 and (near or rows == columns)
 
     a, b, c = state.shape[1:]
-    return state.movedim(3, 1) if fits(a, b) and not fits(b, c) else state
+    # a map of one row or column tells nothing
+    return state.movedim(3, 1) if fits(a, b) and min(b, c) > 1 and not fits(b, c) else state
 
 
 def player_states(layers: list[Cells]) -> torch.Tensor:

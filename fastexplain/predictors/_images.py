@@ -11,7 +11,14 @@ import torch
 from fastexplain.predictors._config import arguments
 from fastexplain.predictors._matrix import ask, n_rows
 from fastexplain.predictors._predictor import Predictor
-from fastexplain.predictors._processors import Affine, channels_first, crops, find_affine, process
+from fastexplain.predictors._processors import (
+    Affine,
+    channels_first,
+    crops,
+    find_affine,
+    noise_like,
+    process,
+)
 from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, read_call
 
 __all__ = ["ImageCall", "read_images"]
@@ -93,8 +100,8 @@ def _wanted_channels(module: torch.nn.Module, processor: Any) -> int | None:
     return len(mean) if isinstance(mean, list | tuple) and len(mean) > 1 else None
 
 
-def _check_scale(processor: Any, images: torch.Tensor, takes_any: bool) -> None:
-    """Refuse floats that the processor would scale once more, or could not resize."""
+def _check_scale(processor: Any, images: torch.Tensor) -> None:
+    """Refuse floats that the processor would scale once more, or cannot resize."""
     factor = getattr(processor, "rescale_factor", 1.0)
     scales = getattr(processor, "do_rescale", False) and factor < _BYTES_SCALE
     if not images.is_floating_point() or not scales:
@@ -106,12 +113,15 @@ def _check_scale(processor: Any, images: torch.Tensor, takes_any: bool) -> None:
             f"by {factor:.4g} once more, as it does with bytes: the model would see black. Give "
             "bytes, (255 * X).round().astype('uint8'), or set processor.do_rescale = False."
         )
-    if highest > 1.0 and not takes_any:
-        raise ValueError(
-            f"The images are floats of up to {highest:.4g}, which their processor cannot resize "
-            "where they are no whole numbers, as masked images may be. Give bytes, "
-            "X.round().astype('uint8')."
-        )
+    if highest > 1.0:
+        try:
+            process(processor, noise_like(images[:2].cpu()))
+        except Exception as error:
+            raise ValueError(
+                f"The images are floats of up to {highest:.4g}, which their processor does not "
+                f"take where they are no whole numbers, as masked images may be ({error}). Give "
+                "bytes, X.round().astype('uint8')."
+            ) from error
 
 
 def read_images(
@@ -139,5 +149,5 @@ def read_images(
     n_channels = _wanted_channels(module, processor)
     images = channels_first(sample, n_channels)
     affine = find_affine(processor, images)
-    _check_scale(processor, images, affine is not None)
+    _check_scale(processor, images)
     return read_call(ImageCall(module, processor, n_channels, affine), sample, output, "images")

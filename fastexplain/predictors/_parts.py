@@ -108,7 +108,8 @@ def parts_of(model: Any) -> ModelParts:
         return ModelParts()
     told = getattr(model, "_postprocess_params", {}).get("function_to_apply")
     function = _applied_by_default(module) if told is None else getattr(told, "value", told)
-    longest = getattr(model, "_preprocess_params", {}).get("max_length")
+    options = getattr(model, "_preprocess_params", {})
+    longest = None if options.get("truncation") is False else options.get("max_length")
     return ModelParts(module, tokenizer, processor, function, longest)
 
 
@@ -116,4 +117,5 @@ def _applied_by_default(module: torch.nn.Module) -> str | None:
     """What pipelines of classification make of a single score that is not called a regressor's."""
     config = getattr(module, "config", None)
     single = getattr(config, "num_labels", None) == 1
-    return "sigmoid" if single and getattr(config, "problem_type", None) is None else None
+    regressor = getattr(config, "problem_type", None) == "regression"
+    return "sigmoid" if single and not regressor else None

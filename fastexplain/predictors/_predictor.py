@@ -83,6 +83,13 @@ class Predictor:
         return len(self.output_names)
 
     @property
+    def read_as(self) -> str:
+        """What the answers were found to be, as ``output=`` of `make_predictor` has it."""
+        if self.kind != "classification":
+            return self.kind
+        return "logits" if self._link in ("softmax", "sigmoid") else "probability"
+
+    @property
     def device(self) -> torch.device | None:
         """Device the torch module is on now; None for models outside torch."""
         # asked anew each time, because the user may move the module

@@ -16,7 +16,7 @@ import torch
 
 from fastexplain.predictors._matrix import describe
 
-__all__ = ["Affine", "channels_first", "crops", "find_affine", "process"]
+__all__ = ["Affine", "channels_first", "crops", "find_affine", "noise_like", "process"]
 
 _TOLERANCE = 1e-5
 # share of a side that may be missing without harm
@@ -169,7 +169,7 @@ def _declared_affine(processor: Any) -> tuple[torch.Tensor, torch.Tensor] | None
         return None
 
 
-def _noise_like(images: torch.Tensor) -> torch.Tensor:
+def noise_like(images: torch.Tensor) -> torch.Tensor:
     """Return images of noise of the same type and range."""
     low, high = (0.0, 255.0)
     if images.dtype != torch.uint8:
@@ -214,7 +214,7 @@ def find_affine(processor: Any, images: torch.Tensor) -> Affine | None:
     affine = Affine(tuple(images.shape[1:]), images.dtype, *named)
     given = images[:2].cpu()
     # smooth or blank images might not show that they were resized or quantised
-    probes = (given, _noise_like(given)) if torch.isfinite(given).all() else (given,)
+    probes = (given, noise_like(given)) if torch.isfinite(given).all() else (given,)
     return affine if all(_agrees(processor, affine, probe) for probe in probes) else None
 
 

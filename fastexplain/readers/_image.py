@@ -177,6 +177,9 @@ class ImageReader:
         height, width = (np.arange(side) for side in samples.size)
         others = np.where(np.arange(extra) % 3 == 0, rng.integers(n, size=extra), -1)
         boxes = _boxes(extra, samples.size, rng)
+        if samples.segments is not None:
+            # parts of two images have players of the same numbers
+            others[:] = -1
 
         def with_copies(source: np.ndarray) -> np.ndarray:
             made = np.empty((n + extra, *source.shape[1:]), dtype=source.dtype)

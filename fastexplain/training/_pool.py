@@ -125,9 +125,11 @@ def collect(
     saved = time.monotonic()
     chunks = list(enumerate(chunk_ends(len(table), most)))
     done = 0 if held is None else len(next(iter(held.values())))
-    if done not in [end for _, (_, end) in chunks]:
-        # made with chunks of other sizes, which drew otherwise
-        held, done = None, 0
+    if done and done not in [end for _, (_, end) in chunks]:
+        raise ValueError(
+            "The checkpoint holds answers to other samples than this run asks about; it may be of "
+            "another version. Delete its folder, or give another checkpoint=."
+        )
     parts = [] if held is None else [held]
     left = [(number, ends) for number, ends in chunks if ends[1] > done]
 

@@ -317,6 +317,24 @@ def test_per_sample_explainers_tell_of_a_model_that_ignores_its_input(cls: Any) 
     assert caught[0].filename == __file__
 
 
+@pytest.mark.filterwarnings("error:Removing all features")
+@pytest.mark.parametrize("cls", [RISEExplainer, ExactExplainer])
+def test_rows_that_are_the_baseline_say_nothing_of_the_model(cls: Any) -> None:
+    explainer = cls().fit(np.zeros((3, 4)), lambda X: X.sum(axis=1))
+    assert np.abs(explainer.explain(np.ones((1, 4)), target="all").values).max() > 0
+
+
+def test_models_that_answer_blank_images_in_doubt_are_taken_again() -> None:
+    net = Net().eval()
+    with torch.no_grad():
+        net.stem.bias.zero_()
+        net.head.bias.zero_()  # all logits of black are 0
+    X = images(12)
+    explainer = RISEExplainer(8, masker=ImageMasker(patch_size=4), random_state=0).fit(X, net)
+    again = pickle.loads(pickle.dumps(explainer)).attach_model(net)
+    np.testing.assert_array_equal(again.explain(X).values, explainer.explain(X).values)
+
+
 def test_pipelines_tell_how_long_texts_may_be() -> None:
     tokenizer, model = word_tokenizer(), bert(n_labels=2)
     options = {"model": model, "tokenizer": tokenizer, "truncation": True, "max_length": 6}

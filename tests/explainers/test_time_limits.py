@@ -15,12 +15,13 @@ from fastexplain import (
     FEXExplainer,
     L2XExplainer,
     SupervisedExplainer,
+    SurrogateRemoval,
     TextMasker,
 )
 from fastexplain.explainers._time_limits import queries_in_time
 from fastexplain.masked_model import MaskedModel
 from fastexplain.predictors import make_predictor
-from fastexplain.training import Checkpoint
+from fastexplain.training import Checkpoint, TargetPool
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The explainer agrees poorly"),
@@ -87,6 +88,54 @@ def test_a_model_that_is_fast_is_asked_for_all(monkeypatch: pytest.MonkeyPatch) 
     assert 0 <= asked[1] - asked[0] <= 4 * 8192
 
 
+@pytest.mark.parametrize("name", ["FEX", "FastSHAP", "concept sets", "PPO"])
+def test_a_limit_that_does_not_bind_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    cls, own = CASES[name]
+    X, values, told = np.random.default_rng(0).normal(size=(200, 6)), [], []
+    for limit in (None, 1e6):
+        clock = Clock(monkeypatch, per_row=1e-6)
+        explainer = cls(**SMALL | own, n_queries=6000, max_time=limit).fit(X, clock.answer)
+        values.append(explainer.explain(X[:5]).values)
+        told.append(explainer.n_model_queries_)
+    np.testing.assert_array_equal(values[0], values[1])
+    assert told[0] == told[1]
+
+
+def test_a_run_with_a_limit_goes_on_with_what_it_was_answered(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 8))
+    settings = SMALL | {"n_queries": 30_000, "n_masks": 16, "max_steps": 40}
+    settings |= {"checkpoint": tmp_path / "run"}
+    clock = Clock(monkeypatch, per_row=1e-5)
+    batch, given = TargetPool.batch, [0]
+
+    def stopping(self: Any, *args: Any) -> Any:
+        given[0] += 1
+        if given[0] == 25:
+            raise KeyboardInterrupt
+        return batch(self, *args)
+
+    monkeypatch.setattr(TargetPool, "batch", stopping)
+    first = FastSHAPExplainer(**settings, max_time=100.0).fit(X, clock.answer)
+    assert first.stopped_by_ == "interrupt"
+    asked = clock.asked
+    again = FastSHAPExplainer(**settings, max_time=200.0).fit(X, clock.answer)
+    assert again.n_iter_ == 40
+    # what is judged by, and what tells one model from another, is asked about again
+    assert clock.asked - asked < 0.4 * asked
+
+
+def test_a_surrogate_in_the_models_place_has_no_rate() -> None:
+    X = np.random.default_rng(0).normal(size=(120, 4))
+    explainer = FastSHAPExplainer(
+        **SMALL, removal=SurrogateRemoval(max_steps=5), n_queries=5000, max_time=60.0
+    ).fit(X, lambda X: 1 / (1 + np.exp(-X[:, :1])))
+    assert explainer._queries_in_time == float("inf")
+
+
 def test_rate_is_that_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, per_row=1e-3)
     X = np.random.default_rng(0).normal(size=(50, 5))
@@ -94,10 +143,26 @@ def test_rate_is_that_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     explainer = FEXExplainer(**SMALL, n_queries=1000).fit(X, clock.answer)
     masked = MaskedModel(predictor, explainer.masker_)
     samples = explainer.masker_.wrap(X)
-    assert queries_in_time(masked, samples, 30.0) == pytest.approx(30_000, rel=0.02)
-    assert queries_in_time(masked, samples, None) == float("inf")
+    assert queries_in_time(masked, samples, 30.0, 1e9) == pytest.approx(30_000, rel=0.02)
+    assert queries_in_time(masked, samples, None, 1e9) == float("inf")
+    counted = masked.n_queries
+    # a call that costs something by itself
+    slow = Clock(monkeypatch, per_row=1e-4)
+    answer = slow.answer
+
+    def calling(X: np.ndarray) -> np.ndarray:
+        slow.now += 0.5
+        return answer(X)
+
+    masked = MaskedModel(make_predictor(calling, X), explainer.masker_)
+    assert queries_in_time(masked, samples, 60.0, 1e9) == pytest.approx(600_000, rel=0.05)
+    assert masked.n_queries == counted == 0
+    # no more than a few of what is planned
+    asked = slow.asked
+    queries_in_time(masked, samples, 1e6, 1000.0)
+    assert slow.asked - asked <= 400
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert queries_in_time(masked, samples, 30.0) == float("inf")
+    assert queries_in_time(masked, samples, 30.0, 1e9) == float("inf")
 
 
 def test_a_run_that_is_taken_up_goes_by_the_rate_it_began_with(

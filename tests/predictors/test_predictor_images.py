@@ -412,8 +412,19 @@ def test_floats_that_a_processor_would_scale_once_more():
     with pytest.raises(ValueError, match=r"floats of at most 1, .* model would see black.*uint8"):
         make_predictor((model, processor), BYTES / BYTES.max())
     floats = BYTES.astype(np.float32) + 0.25
-    with pytest.raises(ValueError, match=r"floats of up to 255.*cannot resize.*uint8"):
+    with pytest.raises(ValueError, match=r"floats of up to 255.*does not take.*uint8"):
         make_predictor((model, processor), floats)
+
+    class Resizes:
+        """Takes all floats, as processors do that work with tensors."""
+
+        do_rescale, rescale_factor, image_mean = True, 1 / 255, [0.5, 0.5, 0.5]
+
+        def __call__(self, arrays):
+            x = torch.stack([torch.tensor(array).permute(2, 0, 1) / 255 for array in arrays])
+            return {"pixel_values": nn.functional.interpolate(x, (8, 8)) * 2 - 1}
+
+    make_predictor((model, Resizes()), floats)
     processor.do_resize = False
     expected = make_predictor((model, processor), BYTES)(BYTES)
     found = make_predictor((model, processor), floats)(BYTES.astype(np.float32))
