@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+# what class activation maps begin with beside likenesses, which begin as noise of about 0.1
+_SHARE = 2.0
+
+
 class PlayerNetwork(nn.Module):
     """A trunk that gives features of every player and of the sample, and linear heads on them.
 
@@ -37,6 +41,9 @@ class PlayerNetwork(nn.Module):
     classes : tensor of shape (per_player, w), optional
         Weights of the model's last layer, for heads that compare each player with each class
         (concept paper, Eq. 20).
+    activations : bool, default=False
+        Whether the last w numbers of a player in "x", its flag aside, are what that layer reads:
+        the heads then begin with what it would say of them.
     """
 
     def __init__(
@@ -47,13 +54,14 @@ class PlayerNetwork(nn.Module):
         whole: int,
         n_head_layers: int = 1,
         classes: torch.Tensor | None = None,
+        activations: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.per_player, self.whole = per_player, whole
         self.last = nn.ModuleDict()
         if per_player and classes is not None:
-            self.last["players"] = CosineHead(width, classes)
+            self.last["players"] = CosineHead(width, classes, activations)
         elif per_player:
             self.last["players"] = _layers(width, per_player, n_head_layers)
         if whole:
@@ -78,7 +86,9 @@ class PlayerNetwork(nn.Module):
         players, sample = self.trunk(x, null)
         if not self.per_player:
             return self.last["whole"](sample)
-        out = self.last["players"](players).transpose(1, 2)
+        head = self.last["players"]
+        out = head(players, x) if isinstance(head, CosineHead) else head(players)
+        out = out.transpose(1, 2)
         if not self.whole:
             return out
         return torch.cat([out, self.last["whole"](sample)[:, :, None]], dim=2)
@@ -120,24 +130,40 @@ class CosineHead(nn.Module):
     r"""Numbers of each player and class by likeness (concept paper, Eq. 20).
 
     :math:`\cos(f_1(h_i), f_2(W_k))` of a player's features and a class's weights in the model's
-    last layer, times a learned scale, plus a learned level.
+    last layer, times a learned scale, plus a learned level. With ``activations``, plus a learned
+    share of :math:`\langle h_i, W_k \rangle` itself, of states about their mean and in units of
+    their usual length: a class activation map, which few samples of each class suffice to mend
+    but not to find.
     """
 
     weights: torch.Tensor
 
-    def __init__(self, width: int, classes: torch.Tensor) -> None:
+    def __init__(self, width: int, classes: torch.Tensor, activations: bool = False) -> None:
         super().__init__()
+        self.activations = activations
         self.register_buffer("weights", classes.detach().clone().float())
         self.of_player = nn.Linear(width, width)
         self.of_class = nn.Linear(classes.shape[1], width)
         self.scale = nn.Parameter(torch.ones(1))
         self.level = nn.Parameter(torch.zeros(1))
+        if activations:
+            self.share = nn.Parameter(torch.full((1,), _SHARE))
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (B, N, d) to (B, N, K)."""
+    def forward(self, features: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Map features (B, N, d) and what they come from, (B, 1 + N, size + 1), to (B, N, K)."""
         players = F.normalize(self.of_player(features), dim=2)
         classes = F.normalize(self.of_class(self.weights), dim=1)
-        return self.scale * (players @ classes.T) + self.level
+        out = self.scale * (players @ classes.T) + self.level
+        return out + self.share * self._activation(x[:, 1:]) if self.activations else out
+
+    def _activation(self, x: torch.Tensor) -> torch.Tensor:
+        states, there = x[:, :, -1 - self.weights.shape[1] : -1].float(), x[:, :, -1:].float()
+        count = there.sum(dim=1, keepdim=True).clamp(min=1.0)
+        states = (states - (states * there).sum(dim=1, keepdim=True) / count) * there
+        usual = (states.square().sum(dim=(1, 2), keepdim=True) / count).sqrt()
+        # what is added to all classes changes no probability
+        classes = F.normalize(self.weights - self.weights.mean(dim=0), dim=1)
+        return (states / usual.clamp(min=1e-12)) @ classes.T
 
 
 class TransformerBlock(nn.Module):
@@ -226,6 +252,8 @@ def draw_weights(module: nn.Module, generator: torch.Generator | None) -> None:
             elif isinstance(part, CosineHead):
                 part.scale.fill_(1.0)
                 part.level.zero_()
+                if part.activations:
+                    part.share.fill_(_SHARE)
         for part in own_parts(module):
             place = getattr(part, "place", None)
             if isinstance(place, nn.Parameter):

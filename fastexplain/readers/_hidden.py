@@ -62,6 +62,8 @@ class HiddenReader:
         self.masker, self.layers, self.size, self.classes = masker, layers, size, classes
         self.images, self.call_samples = images, call_samples
         self.width, self.n_blocks = width, n_blocks
+        #: whether the last layer's states are what the model's last layer of weights reads
+        self.activations = False
         #: rows and columns of the model's tokens, where it tells them
         self.tokens: tuple[int, int] | None = None
 
@@ -98,6 +100,8 @@ class HiddenReader:
         size = state_size(states, None if images is None else images.shape[1:])
         self = cls(masker, layers, size, classes, images, call, width, n_blocks)
         if images is not None:
+            last = state_size(states[-1:], images.shape[1:])
+            self.activations = classes is not None and last == classes.shape[1]
             self.tokens = token_grid(masked.predictor, masker.whole(some, masked.predictor))
         return self
 
@@ -178,7 +182,8 @@ class HiddenReader:
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
             trunk = HiddenTrunk(self.size, self.width, self.n_blocks)
-            return PlayerNetwork(trunk, self.width, per_player, whole, n_head_layers, classes)
+            heads = per_player, whole, n_head_layers, classes, self.activations
+            return PlayerNetwork(trunk, self.width, *heads)
 
     def numbers(self) -> int:
         """Half a number a state's number, of each player."""
@@ -204,6 +209,7 @@ class HiddenReader:
             "width": self.width,
             "n_blocks": self.n_blocks,
             "tokens": self.tokens,
+            "activations": self.activations,
             "images": None,
         }
         tensors: dict[str, torch.Tensor] = {}
@@ -231,6 +237,7 @@ class HiddenReader:
             config["width"],
             config["n_blocks"],
         )
+        self.activations = config.get("activations", False)
         self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
         return self
 

@@ -274,6 +274,41 @@ def test_cosines_with_classes_eq_20():
                     torch.testing.assert_close(found[b, k, i], 2.0 * cosine + 0.5)
 
 
+def test_classes_begin_with_their_activations():
+    """Against a loop; the last six of ten numbers of a state are what the classes' layer reads."""
+    classes, x = torch.randn((3, 6), generator=generator(3)), states(size=10)
+    network = PlayerNetwork(HiddenTrunk(10, 16, 0), 16, 3, 0, 1, classes, activations=True)
+    network.reset(generator())
+    x[1, 4, -1] = 0.0  # a player that is not there
+    null = x[:, 1:, -1] == 0
+    head = network.last["players"]
+    assert float(head.share) == 2.0
+    with torch.no_grad():
+        found = network(x, null)
+        head.share.zero_()
+        cosines = network(x, null)
+    for b in range(2):
+        own = x[b, 1:, 4:10][~null[b]]
+        moved = own - own.mean(dim=0)
+        usual = moved.norm(dim=1).square().mean().sqrt()
+        for k in range(3):
+            weight = classes[k] - classes.mean(dim=0)
+            expected = 2.0 * moved @ (weight / weight.norm()) / usual
+            torch.testing.assert_close((found - cosines)[b, k, ~null[b]], expected)
+    # what is added to all classes changes no activation
+    head.weights += torch.randn((1, 6), generator=generator(5))
+    moved = head._activation(x[:, 1:]).transpose(1, 2)
+    torch.testing.assert_close(2.0 * moved[0], (found - cosines)[0])
+
+
+def test_activations_of_samples_without_players_are_none():
+    classes, x = torch.randn((3, 6), generator=generator(3)), states()
+    network = PlayerNetwork(HiddenTrunk(6, 16, 0), 16, 3, 0, 1, classes, activations=True)
+    x[:, 1:, -1] = 0.0
+    found = network.last["players"]._activation(x[:, 1:])
+    assert (found == 0).all()
+
+
 # -- all of them -----------------------------------------------------------------------------
 def all_networks():
     labels, n_players = patches((8, 8), 4)
