@@ -66,6 +66,8 @@ def main() -> None:
     few = images[: args.few]
     masker = ImageMasker(patch_size=16)
     fit = {"masker": masker, "max_steps": 2, "batch_size": 2, "random_state": 0, "n_sets": 1}
+    # what is learned does not change what an explanation costs
+    fit |= {"coalition_share": 0.0, "n_queries": 100}
     fit |= {"device": args.device, "model_batch_size": 64 if cuda else 8}
     print(f"{args.images} images, {args.device}, {torch.get_num_threads()} threads")
 
