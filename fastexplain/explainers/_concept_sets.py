@@ -373,7 +373,9 @@ class ConceptSetExplainer(LearnedExplainer):
     def _read_out(
         self, x: torch.Tensor, null: torch.Tensor, chosen: np.ndarray | None
     ) -> tuple[torch.Tensor, None]:
-        chance = sigmoid(picked(self._network(x, null), chosen))
+        # of a thousand outputs one is asked for: the rest of the work is done for that one
+        numbers = picked(self._network.numbers(x, null), chosen)
+        chance = sigmoid(self._network.logits(numbers, null))
         return chance.masked_fill(null.cpu()[:, None], 0.0), None
 
     def _meaning(self) -> dict[str, bool]:

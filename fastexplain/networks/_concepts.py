@@ -39,7 +39,11 @@ class ConceptPolicy(nn.Module):
 
     def forward(self, x: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
         """Logits (B, K, N)."""
-        out = torch.addcmul(self.level, self.gain, self.numbers(x, null))
+        return self.logits(self.numbers(x, null), null)
+
+    def logits(self, numbers: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
+        """Logits of what the body gives, of all outputs or of some, (B, ..., N)."""
+        out = torch.addcmul(self.level, self.gain, numbers)
         # on either side of this, a set is as good as certain, and gradients vanish
         return out.clamp(-12.0, 12.0).masked_fill(null[:, None], _NEVER)
 
