@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from _images import CACHE, DeitTiny, Lite0, accuracy, composites, horses, imagenet, imagenet_names
-from _report import RESULTS, print_table, save, saved_rows
+from _report import print_table, save, saved_rows
 from _rivals import Gradients
 from torch.nn import functional as F
 
@@ -218,7 +218,8 @@ def picture(task: Task, runs: list[str], args: argparse.Namespace, n: int) -> No
     for ax, title in zip(axes[0], ["", *maps], strict=True):
         ax.set_title(title.replace(", ", "\n"), fontsize=8)
     figure.tight_layout(pad=0.3)
-    figure.savefig(RESULTS / f"{args.name}.png", dpi=130)
+    # of photographs that are not ours to pass on
+    figure.savefig(CACHE / f"{args.name}.png", dpi=130)
 
 
 def task_maps(task: Task, held: Any, n: int) -> np.ndarray:
