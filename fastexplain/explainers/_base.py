@@ -432,6 +432,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         if self.output == "auto" and predictor.kind != self.kind_ and self._read_as is not None:
             # what stands for samples may be answered so that it can be read in more than one way
             predictor = make_predictor(model, probe, output=self._read_as)
+            warnings.warn(
+                "The model's answers to samples that stand for those of fit could be read in more "
+                f"than one way; they are taken for {self._read_as}, as at fit.",
+                stacklevel=2,
+            )
         if len(predictor.output_names) != len(self.output_names_):
             raise ValueError(
                 f"The model has outputs {list(predictor.output_names)}; the explainer was fitted "

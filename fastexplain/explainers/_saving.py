@@ -74,6 +74,7 @@ class SavedState(BaseExplainer):
             "removal": None if self.removal_ is None else self.removal_.config(),
             "outputs": {
                 "kind": self.kind_,
+                "read_as": self._read_as,
                 "names": self.output_names_,
                 "classes": encode_value(getattr(self, "classes_", None)),
                 "classes_dtype": str(getattr(self, "classes_", np.zeros(0)).dtype),
@@ -118,6 +119,7 @@ class SavedState(BaseExplainer):
         )
         outputs, fit = config["outputs"], config["fit"]
         self.kind_, self.output_names_ = outputs["kind"], outputs["names"]
+        self._read_as = outputs.get("read_as")
         if outputs["classes"] is not None:
             dtype = outputs["classes_dtype"]
             self.classes_ = np.asarray(decode_value(outputs["classes"]), dtype=dtype)

@@ -60,11 +60,13 @@ def queries_in_time(
         spent = max(time.monotonic() - start, 1e-9)
         asked = n_masks * per_mask
         cost = spent / asked
-        if before:
+        # the first of two may have been slow because it was the first
+        grew = 0.0 < before < spent
+        if grew:
             cost = float(np.clip((spent - before) / (asked / 2), _LEAST * cost, cost))
         found = seconds / cost
         slow = spent > _SHARE * seconds and (before or spent > _SECOND * seconds)
-        if slow or asked > most or (before and found > _PLENTY * planned):
+        if slow or asked > most or (grew and found > _PLENTY * planned):
             masked.n_queries = counted
             return found
         before, n_masks = spent, 2 * n_masks

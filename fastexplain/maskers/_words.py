@@ -71,7 +71,11 @@ def _belongs(text: str, first: int, place: int) -> bool:
         return True
     # letters after a letter's mark are the rest of its word
     marked = unicodedata.category(before)[0] == "M" and before not in _SIGNS
-    return marked and text[first].isalnum() and here.isalnum()
+    return marked and _is_letter(text[first]) and _is_letter(here)
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def sentence_spans(text: str) -> np.ndarray:

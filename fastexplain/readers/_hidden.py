@@ -10,7 +10,13 @@ import torch
 
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import HiddenTrunk, PlayerNetwork
-from fastexplain.networks._grids import Cells, image_cells, player_states, state_size
+from fastexplain.networks._grids import (
+    Cells,
+    grid_cells,
+    image_cells,
+    player_states,
+    state_size,
+)
 from fastexplain.networks._players import player_shares
 from fastexplain.predictors._hidden import check_open, class_weights, token_grid
 from fastexplain.readers._image import ImageReader, warn_if_cropped
@@ -21,6 +27,8 @@ __all__ = ["HiddenReader"]
 
 # numbers of hidden states that are held at once
 _CALL_NUMBERS = 2**24
+# samples, and the correlation, that tell what the classes' weights read
+_READ_BY, _ALIKE = 8, 0.9
 # largest number in half precision
 _HALF = 65504.0
 
@@ -100,9 +108,11 @@ class HiddenReader:
         size = state_size(states, None if images is None else images.shape[1:])
         self = cls(masker, layers, size, classes, images, call, width, n_blocks)
         if images is not None:
-            last = state_size(states[-1:], images.shape[1:])
-            self.activations = classes is not None and last == classes.shape[1]
             self.tokens = token_grid(masked.predictor, masker.whole(some, masked.predictor))
+            if classes is not None:
+                outputs, states = masked.hidden(samples.take(slice(0, _READ_BY)), layers)
+                given = outputs, states[-1], classes, images.shape[1:], self.tokens
+                self.activations = _are_read(*given)
         return self
 
     def encode(self, samples: Any, masked: MaskedModel) -> Encoded:
@@ -240,6 +250,37 @@ class HiddenReader:
         self.activations = config.get("activations", False)
         self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
         return self
+
+
+def _are_read(
+    outputs: torch.Tensor,
+    state: torch.Tensor,
+    classes: torch.Tensor,
+    size: tuple[int, int],
+    tokens: tuple[int, int] | None,
+) -> bool:
+    """Whether classes' weights read a layer's states: their mean, or that of special tokens.
+
+    Then log-odds of samples differ by what the weights make of their states' difference.
+    """
+    cells, special, _ = grid_cells(state, size, tokens)
+    if len(outputs) < 2 or cells.shape[2] != classes.shape[1]:
+        return False
+
+    def moved(numbers: torch.Tensor) -> torch.Tensor:
+        # what all samples, or all classes, have in common tells nothing
+        numbers = numbers.double().cpu()
+        numbers = numbers - numbers.mean(dim=0)
+        return (numbers - numbers.mean(dim=1, keepdim=True)).flatten()
+
+    told = moved(outputs.double().clamp(min=1e-30).log())
+    for read in (cells.float().mean(dim=1), special.float().mean(dim=1)):
+        found = moved(read.cpu() @ classes.T)
+        both = float(found @ told)
+        alike = both / max(float(found.norm() * told.norm()), 1e-300)
+        if alike > _ALIKE and 0.5 < both / max(float(found @ found), 1e-300) < 2.0:
+            return True
+    return False
 
 
 def _longest_two(samples: Any) -> np.ndarray:

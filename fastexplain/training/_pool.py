@@ -107,7 +107,8 @@ def collect(
     make : callable
         ``make(rows, chunk)`` gives tensors with one entry a row.
     held : dict of tensors, optional
-        Targets of the first rows, made by an earlier run.
+        Targets of the first rows, made by an earlier run; all of them where they are more than
+        the rows.
     save : callable, optional
         Told the tensors so far now and then, and when interrupted.
     deadline : float, optional
@@ -125,12 +126,10 @@ def collect(
     saved = time.monotonic()
     chunks = list(enumerate(chunk_ends(len(table), most)))
     done = 0 if held is None else len(next(iter(held.values())))
-    if done and done not in [end for _, (_, end) in chunks]:
-        raise ValueError(
-            "The checkpoint holds answers to other samples than this run asks about; it may be of "
-            "another version. Delete its folder, or give another checkpoint=."
-        )
-    parts = [] if held is None else [held]
+    if done < len(table):
+        # the run that is taken up may have had another number of samples: whole chunks are kept
+        done = max((end for _, (_, end) in chunks if end <= done), default=0)
+    parts = [] if held is None else [{name: tensor[:done] for name, tensor in held.items()}]
     left = [(number, ends) for number, ends in chunks if ends[1] > done]
 
     def joined() -> Batch:

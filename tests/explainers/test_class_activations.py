@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_models import vit
 from torch import nn
 
 from fastexplain import ConceptSetExplainer, FastSHAPExplainer, FEXExplainer, ImageMasker, load
@@ -67,3 +68,31 @@ def test_few_images_of_many_classes(cls: Any, tmp_path: Any) -> None:
     explainer.save(tmp_path / "it")
     again = load(tmp_path / "it", model=model)
     np.testing.assert_allclose(again.explain(X).values, explainer.explain(X).values, atol=1e-6)
+
+
+class Elsewhere(Colours):
+    """Its classes read something else than the last states, of the same size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.between = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = self.features(x).mean(dim=(2, 3))
+        return self.classes(torch.relu(self.between(mean))).softmax(dim=1)
+
+
+def test_states_that_the_classes_do_not_read() -> None:
+    X = np.random.default_rng(0).random((40, 3, 16, 16), dtype=np.float32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Elsewhere().eval()
+    explainer = FEXExplainer(network="hidden_classes", **SETTINGS).fit(X, model)
+    assert not explainer._reader.activations
+
+
+def test_classes_of_a_transformer_read_its_first_token() -> None:
+    pytest.importorskip("transformers")
+    X = np.random.default_rng(0).random((30, 3, 8, 8), dtype=np.float32)
+    explainer = FEXExplainer(network="hidden_classes", **SETTINGS).fit(X, vit())
+    assert explainer._reader.activations

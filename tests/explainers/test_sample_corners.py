@@ -331,7 +331,8 @@ def test_models_that_answer_blank_images_in_doubt_are_taken_again() -> None:
         net.head.bias.zero_()  # all logits of black are 0
     X = images(12)
     explainer = RISEExplainer(8, masker=ImageMasker(patch_size=4), random_state=0).fit(X, net)
-    again = pickle.loads(pickle.dumps(explainer)).attach_model(net)
+    with pytest.warns(UserWarning, match="taken for logits, as at fit"):
+        again = pickle.loads(pickle.dumps(explainer)).attach_model(net)
     np.testing.assert_array_equal(again.explain(X).values, explainer.explain(X).values)
 
 

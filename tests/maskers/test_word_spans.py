@@ -34,6 +34,8 @@ def words(text: str) -> list[str]:
             "\U0001f3f4\U000e0067\U000e0062\U000e007f!",
             ["\U0001f3f4\U000e0067\U000e0062\U000e007f", "!"],
         ),
+        ("cafe\u0301_au x", ["cafe\u0301_au", "x"]),
+        ("_e\u0301tat", ["_e\u0301tat"]),
         ("it's fine", ["it's", "fine"]),
     ],
 )

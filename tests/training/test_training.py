@@ -225,9 +225,14 @@ def test_collect_goes_on_from_what_is_held():
         out = collect(table, make, held={"x": torch.from_numpy(table.native[:held])})
         assert torch.equal(out["x"], torch.from_numpy(table.native))
         assert asked == [entry for i, entry in enumerate(made) if sum_of(made[:i]) >= held]
-    # not where a chunk ends: of another version
-    with pytest.raises(ValueError, match="Delete its folder"):
-        collect(table, make, held={"x": torch.zeros(1025, 1, dtype=torch.float64)})
+    # not where a chunk ends, as where there were fewer rows: whole chunks are kept
+    ends = np.cumsum([size for _, size in made])
+    out = collect(table, make, held={"x": -torch.ones(1025, 1, dtype=torch.float64)})
+    kept = int(max(end for end in ends if end <= 1025))
+    assert (out["x"][:kept] == -1).all() and len(out["x"]) == 3000
+    assert torch.equal(out["x"][kept:], torch.from_numpy(table.native[kept:]))
+    more = {"x": -torch.ones(4000, 1, dtype=torch.float64)}
+    assert torch.equal(collect(table, make, held=more)["x"], more["x"])
     short = collect(table, make, deadline=time.monotonic() - 1)
     assert len(short["x"]) == 4
 
