@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,9 @@ def resolve_target(
         lookup = {**lookup, **known}
     else:
         lookup.update({k: k for k in range(len(output_names))})
-    for label in flat:
-        if isinstance(label, str) and lookup.get(label) is not None:
-            _check_single(label, output_names, classes)
+    repeated = {name for name, count in Counter(output_names).items() if count > 1}
+    if repeated:
+        _check_single(flat, repeated, output_names, classes)
     try:
         found = [lookup[label] for label in flat]
     except (KeyError, TypeError):
@@ -66,13 +67,15 @@ def resolve_target(
     return np.full(n_rows, positions[0]) if labels.ndim == 0 else positions
 
 
-def _check_single(label: str, output_names: list[str], classes: np.ndarray | None) -> None:
-    """Refuse a name that several outputs have."""
-    if classes is not None and label in np.asarray(classes).tolist():
-        return
-    places = [k for k, name in enumerate(output_names) if name == label]
-    if len(places) > 1:
-        raise ValueError(f"target {label!r} names the outputs {places}: give one's position.")
+def _check_single(
+    labels: list[Any], repeated: set[str], output_names: list[str], classes: np.ndarray | None
+) -> None:
+    """Refuse names that several outputs have, where they are not a class's own label."""
+    known = [] if classes is None else np.asarray(classes).tolist()
+    for label in labels:
+        if isinstance(label, str) and label in repeated and label not in known:
+            places = [k for k, name in enumerate(output_names) if name == label]
+            raise ValueError(f"target {label!r} names the outputs {places}: give one's position.")
 
 
 def _known(label: Any, lookup: dict[Any, int]) -> bool:

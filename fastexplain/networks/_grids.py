@@ -7,6 +7,7 @@ import math
 import torch
 
 from fastexplain.networks._players import shares_of
+from fastexplain.predictors._hidden import in_proportion
 
 __all__ = ["Cells", "channels_first", "grid_cells", "image_cells", "player_states", "state_size"]
 
@@ -32,8 +33,7 @@ def channels_first(state: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         return state
 
     def fits(rows: int, columns: int) -> bool:
-        near = abs(rows * size[1] - columns * size[0]) <= max(size)
-        return min(rows, columns) > 1 and (near or rows == columns)
+        return min(rows, columns) > 1 and (rows == columns or in_proportion(rows, columns, size))
 
     a, b, c = state.shape[1:]
     # a map of one row or column tells nothing

@@ -19,6 +19,7 @@ __all__ = [
     "class_weights",
     "copied",
     "hidden_states",
+    "in_proportion",
     "stage_layers",
     "token_grid",
     "trained_states",
@@ -211,17 +212,20 @@ def token_grid(predictor: Predictor, inputs: Any) -> tuple[int, int] | None:
 def _cells_of(answer: torch.Tensor, n: int, size: tuple[int, int]) -> tuple[int, ...]:
     """Grid (h, w) or tokens (L,) of an answer to n images; (0,) if it holds neither.
 
-    A grid has the proportions of the image, as far as whole cells allow: channels may stand
-    last, and windows or heads where the images should.
+    A grid has the proportions of the image: channels may stand last, and windows or heads where
+    the images should.
     """
     if answer.ndim not in (3, 4) or len(answer) != n:
         return (0,)
     if answer.ndim == 3:
         return (answer.shape[1],)
     height, width = answer.shape[2:]
-    if abs(height * size[1] - width * size[0]) > max(size):
-        return (0,)
-    return (height, width)
+    return (height, width) if in_proportion(height, width, size) else (0,)
+
+
+def in_proportion(rows: int, columns: int, size: tuple[int, int]) -> bool:
+    """Whether a grid has the proportions of images of a size, as far as whole cells allow."""
+    return abs(rows * size[1] - columns * size[0]) <= max(size)
 
 
 def _found(kept: dict[str, Any], layers: list[str] | None, n: int) -> list[torch.Tensor]:
