@@ -289,7 +289,7 @@ def main() -> None:
     print_table(rows, ["run", *sides])
     files = {run: CACHE / f"{name}_{run}_{args.seed}.npy" for run in FIGURE}
     held = {run: np.load(file) for run, file in files.items() if file.exists()}
-    if held:
+    if held.keys() - set(RIVALS):
         picture(task, held, RESULTS / f"{name}.png")
 
 
