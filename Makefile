@@ -24,8 +24,9 @@ help:
 demo: $(stamp)demo
 	$(py) examples/demo.py
 
+# a process a core, of one thread each: most tests are too small for more
 test: $(stamp)test
-	$(py) -m pytest -q tests
+	OMP_NUM_THREADS=1 $(py) -m pytest -q -n auto --maxprocesses 8 --dist worksteal tests
 
 doctest: $(stamp)test
 	$(py) -m pytest -q --doctest-modules fastexplain

@@ -11,12 +11,15 @@ from fastexplain.explainers import (
     RISEExplainer,
     SupervisedExplainer,
 )
+from fastexplain.explainers._targets import ALL, PREDICTED
 from fastexplain.explanation import Explanation
 from fastexplain.maskers import ImageMasker, TabularMasker, TextMasker
 from fastexplain.persistence import load
 from fastexplain.removal import SurrogateRemoval
 
 __all__ = [
+    "ALL",
+    "PREDICTED",
     "CoRTXExplainer",
     "ConceptSetExplainer",
     "ExactExplainer",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastexplain import _explanation_data as tables
-from fastexplain._explanation_html import output_name
 from fastexplain._explanation_layout import concat_layouts, layout_kind
+from fastexplain._explanation_words import output_name
 from fastexplain._extras import optional_import
 
 if TYPE_CHECKING:
@@ -111,7 +111,10 @@ def concat(explanations: Sequence[Explanation]) -> Explanation:
     # without a neutral value it is zero; without an efficiency gap it is unknown
     zeros = [np.zeros_like(part._base) for part in parts]
     new._neutral = _joined([part._neutral for part in parts], zeros)
-    new._gap = _joined([part._gap for part in parts], [zero + np.nan for zero in zeros])
+    unknown = [zero + np.nan for zero in zeros]
+    new._gap = _joined([part._gap for part in parts], unknown)
+    new._predictions = _joined([part._predictions for part in parts], unknown)
+    _join_what_is_told(new, parts)
     if first._target is not None:
         new._target = np.concatenate([part._target for part in parts])
     new.additive = all(part.additive for part in parts)
@@ -121,3 +124,16 @@ def concat(explanations: Sequence[Explanation]) -> Explanation:
     else:
         new._display = tables.concat_tables([part._display for part in parts], "display_data")
     return new
+
+
+def _join_what_is_told(new: Explanation, parts: Sequence[Explanation]) -> None:
+    """Score, caution and units of the parts, for ``new``, where they hold for all of it."""
+    if len({(part.score, part.score_name) for part in parts}) > 1:
+        new.score = None  # one number would speak for values that it was not measured on
+    new.caution = "; ".join(dict.fromkeys(part.caution for part in parts if part.caution)) or None
+    units = [part._unit for part in parts]
+    if any(unit is None or not np.array_equal(unit, units[0]) for unit in units):  # type: ignore
+        new._unit = None
+    if len({part._value_unit for part in parts}) > 1:
+        new._value_unit = "unknown"
+    new._n_players = max(part._n_players for part in parts)

@@ -9,38 +9,27 @@ import numpy as np
 
 from fastexplain._explanation_data import column
 from fastexplain._explanation_layout import layout_kind
+from fastexplain._explanation_scale import Scale
+from fastexplain._explanation_words import label, output_name, score_text, short, target_text
 
 if TYPE_CHECKING:
     from fastexplain.explanation import Explanation
 
-__all__ = ["html", "output_name", "row_caption", "summary", "target_text"]
+__all__ = ["NO_FORMULAS", "html", "summary", "told"]
+
+#: tells the MathJax of notebooks that a "$" in a name or a text begins no formula
+NO_FORMULAS = '<div class="tex2jax_ignore mathjax_ignore">'
 
 _ROWS, _COLUMNS = 5, 10
 _IMAGES, _CHARACTERS = 4, 600
-
-
-def output_name(explanation: Explanation, position: int) -> str:
-    """Name of an output, ``output k`` where it has none."""
-    names = explanation.output_names
-    return f"output {position}" if names is None else names[position]
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def target_text(explanation: Explanation) -> str:
-    """Which output is explained, in words; empty where there is nothing to say."""
-    target = explanation._target
-    if target is None or not len(target):
-        return ""
-    if np.all(target == target[0]):
-        return f'target "{output_name(explanation, int(target[0]))}"'
-    return "target per row"
-
-
 def summary(explanation: Explanation) -> str:
-    """One line: shape, target and method."""
+    """One line: shape, target, method, score and caution."""
     n, n_features, n_outputs = explanation._values.shape
     parts = [
         _count(n, "row") if "row" in explanation.dims else "single row",
@@ -54,23 +43,24 @@ def summary(explanation: Explanation) -> str:
     target = target_text(explanation)
     if target:
         text += f", {target}"
-    return f"{text}; {explanation.method}" if explanation.method else text
+    caution = f"caution: {explanation.caution}" if explanation.caution else ""
+    parts = [text, explanation.method, score_text(explanation), caution]
+    return "; ".join(filter(None, parts))
 
 
-def _cell(value: float, scale: float, shown: str) -> str:
-    # transparent colours keep the text readable on light and on dark pages
-    alpha = 0.0 if not np.isfinite(value) else 0.6 * min(abs(value) / scale, 1.0)
-    colour = "255,0,81" if value > 0 else "0,139,251"
-    return f'<td style="text-align:right;background:rgba({colour},{alpha:.2f})"{shown}'
-
-
-def row_caption(explanation: Explanation, row: int) -> str:
-    """What a picture of a row says above it: its position, and its target if rows differ."""
-    single = "row" not in explanation.dims
-    parts = [] if single else [str(row)]
-    if explanation._target is not None and (single or target_text(explanation) == "target per row"):
-        parts.append(output_name(explanation, int(explanation._target[row])))
-    return " \u00b7 ".join(parts)
+def told(explanation: Explanation) -> str:
+    """Score and caution as HTML, for above a picture; empty where neither is known."""
+    parts = []
+    if explanation.caution:
+        parts.append(
+            '<div style="border-left:4px solid #b3261e;padding:0.2em 0.6em;margin:0.4em 0;'
+            'background:rgba(179,38,30,0.12)"><b>Caution</b>: '
+            f"{escape(explanation.caution)}</div>"
+        )
+    score = score_text(explanation)
+    if score:
+        parts.append(f'<div style="font-size:85%;opacity:0.75">{escape(score)}</div>')
+    return "".join(parts)
 
 
 def html(explanation: Explanation) -> str:
@@ -81,14 +71,19 @@ def html(explanation: Explanation) -> str:
     pictures = ""
     if explanation._data is not None and explanation._values.size:
         pictures = _pictures(explanation)
-    return f"<div><p>{_heading(explanation)}</p>{pictures or _table(explanation)}</div>"
+    return (
+        f"<div>{NO_FORMULAS}<p>{_heading(explanation)}</p>{told(explanation)}"
+        f"{pictures or _table(explanation)}</div></div>"
+    )
 
 
 def _heading(explanation: Explanation) -> str:
-    text = f"<b>Explanation</b>: {escape(summary(explanation))}"
+    plain = explanation._copy()
+    plain.score = plain.caution = None  # these stand below
+    text = f"<b>Explanation</b>: {escape(summary(plain))}"
     n_outputs = explanation._values.shape[2]
     if n_outputs > 1:
-        first = escape(output_name(explanation, 0))
+        first = escape(short(output_name(explanation, 0)))
         text += f"<br>shown: output &quot;{first}&quot;, the first of {n_outputs}"
     return text
 
@@ -101,17 +96,12 @@ def _pictures(explanation: Explanation) -> str:
         from fastexplain._explanation_images import thumbnails
 
         shown = min(n, _IMAGES)
-        captions = [row_caption(explanation, row) for row in range(shown)]
-        drawn = thumbnails(explanation, captions, shown)
+        drawn = thumbnails(explanation, shown)
     elif which == "texts":
-        from fastexplain._explanation_texts import highlighted, legend, text_scale
+        from fastexplain._explanation_texts import marked
 
         shown = min(n, _ROWS)
-        scale = text_scale(explanation, np.arange(shown))
-        drawn = legend(scale) + "".join(
-            highlighted(explanation, row, scale, row_caption(explanation, row), longest=_CHARACTERS)
-            for row in range(shown)
-        )
+        drawn = marked(explanation, np.arange(shown), longest=_CHARACTERS)
     else:
         return ""
     return drawn + (f"<p>{_count(n - shown, 'more row')}</p>" if n > shown else "")
@@ -122,15 +112,15 @@ def _table(explanation: Explanation) -> str:
     centered = explanation.centered._values
     n, n_features, _ = raw.shape
     rows, columns = min(n, _ROWS), min(n_features, _COLUMNS)
-    scale = float(np.nanmax(np.abs(centered[:rows]), initial=0.0)) or 1.0
-    per_row = target_text(explanation) == "target per row"
-    names = explanation.feature_names
+    scale = Scale.of(explanation, centered[:rows, :, :1], np.arange(rows), np.arange(1))
+    per_row = explanation._predictions is not None or target_text(explanation) == "target per row"
+    names = [short(name) for name in explanation.feature_names[:columns]]
     display = explanation._display
 
     parts = ['<table style="border-collapse:collapse"><thead><tr><th></th>']
     if per_row:
-        parts.append("<th>target</th>")
-    parts += [f"<th>{escape(name)}</th>" for name in names[:columns]]
+        parts.append("<th>output</th>" if explanation._target is None else "<th>target</th>")
+    parts += [f"<th>{escape(name)}</th>" for name in names]
     more = "<td>&hellip;</td>" if n_features > columns else ""
     parts.append(more.replace("td", "th") + "</tr></thead><tbody>")
     data = []
@@ -139,12 +129,13 @@ def _table(explanation: Explanation) -> str:
     for i in range(rows):
         parts.append(f"<tr><th>{i}</th>")
         if per_row:
-            name = output_name(explanation, int(explanation._target[i]))  # type: ignore[index]
-            parts.append(f"<td>{escape(name)}</td>")
+            parts.append(f"<td>{escape(label(explanation, i))}</td>")
         for j in range(columns):
             tip = f' title="{escape(f"{names[j]} = {data[j][i]}")}"' if data else ""
-            shown = f"{tip}>{raw[i, j, 0]:.3g}</td>"
-            parts.append(_cell(float(centered[i, j, 0]), scale, shown))
+            colour = scale.css(float(centered[i, j, 0]))
+            parts.append(
+                f'<td style="text-align:right;background:{colour}"{tip}>{raw[i, j, 0]:.3g}</td>'
+            )
         parts.append(more + "</tr>")
     if n > rows:
         parts.append(f'<tr><th colspan="2">{n - rows} more rows</th></tr>')

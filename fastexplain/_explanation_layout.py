@@ -16,6 +16,7 @@ __all__ = [
     "check_layout",
     "concat_layouts",
     "layout_kind",
+    "player_counts",
     "player_texts",
     "tokens",
 ]
@@ -138,3 +139,16 @@ def player_texts(explanation: Explanation, row: int = 0) -> list[str] | None:
     text, spans = explanation._data[row, 0], explanation._layout.spans[row]  # type: ignore
     found = [text[start:end] for start, end in spans]
     return found + [""] * (explanation._values.shape[1] - len(found))
+
+
+def player_counts(explanation: Explanation) -> np.ndarray:
+    """How many players each row has, (n,), at least 1: features that a slice left out count."""
+    layout: Any = explanation._layout
+    n = len(explanation._values)
+    counts = np.full(n, explanation._n_players)
+    which = layout_kind(layout)
+    if which == "texts":
+        counts = np.array([len(spans) for spans in layout.spans], dtype=int)
+    elif which == "images" and layout.segments.size:
+        counts = np.broadcast_to(layout.segments.max(axis=(-2, -1)) + 1, (n,))
+    return np.maximum(counts, 1)

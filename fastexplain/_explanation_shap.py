@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastexplain._explanation_html import output_name
 from fastexplain._explanation_images import displayable, per_pixel
 from fastexplain._explanation_layout import tokens
+from fastexplain._explanation_words import output_name
 
 if TYPE_CHECKING:
     import shap

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastexplain import _explanation_data as tables
 from fastexplain._explanation_index import Selection, expand_key, select
+from fastexplain._explanation_words import output_name
 
 if TYPE_CHECKING:
     from fastexplain.explanation import Explanation
@@ -73,7 +74,7 @@ def _cut(
     dropped = {axis for axis, pick in picks if pick.drop}
     new.dims = tuple(axis for axis in explanation.dims if axis not in dropped)
     new._values = explanation._values[rows.kept][:, features.kept][..., outputs.kept]
-    for name in ("_base", "_neutral", "_gap"):
+    for name in ("_base", "_neutral", "_gap", "_predictions"):
         array = getattr(explanation, name)
         if array is not None:
             setattr(new, name, array[rows.kept][:, outputs.kept])
@@ -99,7 +100,10 @@ def _cut(
 
     if outputs.drop:
         new._target = np.full(len(new._values), outputs.kept[0])  # type: ignore[index]
-    elif outputs and explanation.output_names is not None:
-        kept = np.arange(len(explanation.output_names))[outputs.kept]
-        new.output_names = [explanation.output_names[i] for i in kept]
+    elif outputs:
+        kept = np.arange(explanation._values.shape[2])[outputs.kept]
+        # outputs without names keep their number, which their place no longer tells
+        new.output_names = [output_name(explanation, int(k)) for k in kept]
+        if explanation._unit is not None and explanation._unit.ndim:
+            new._unit = explanation._unit[kept]
     return new

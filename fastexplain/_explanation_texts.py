@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastexplain._explanation_scale import Scale
+from fastexplain._explanation_words import row_caption
 
 if TYPE_CHECKING:
     from fastexplain.explanation import Explanation
 
-__all__ = ["highlighted", "legend", "text_scale"]
+__all__ = ["highlighted", "legend", "marked", "text_scale"]
 
 
 def text_scale(explanation: Explanation, rows: np.ndarray, output: int = 0) -> Scale:
@@ -20,7 +21,18 @@ def text_scale(explanation: Explanation, rows: np.ndarray, output: int = 0) -> S
     layout: Any = explanation._layout
     values = explanation.centered._values[..., output]
     shown = [values[row, : len(layout.spans[row])] for row in rows]
-    return Scale.of(explanation, np.concatenate(shown) if shown else np.zeros(0))
+    joined = np.concatenate(shown) if shown else np.zeros(0)
+    return Scale.of(explanation, joined, rows, np.array([output]))
+
+
+def marked(explanation: Explanation, rows: np.ndarray, longest: int | None = None) -> str:
+    """Texts ``rows`` of the first output, below the legend of their colours, as HTML."""
+    scale = text_scale(explanation, rows)
+    texts = [
+        highlighted(explanation, int(row), scale, row_caption(explanation, int(row)), 0, longest)
+        for row in rows
+    ]
+    return legend(scale) + "".join(texts)
 
 
 def legend(scale: Scale) -> str:

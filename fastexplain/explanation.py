@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastexplain import _explanation_data as tables
-from fastexplain._explanation_checks import checked_names, checked_target, floats, per_output
+from fastexplain._explanation_checks import (
+    checked_names,
+    checked_predictions,
+    checked_score,
+    checked_target,
+    checked_unit,
+    floats,
+    per_output,
+    value_unit,
+)
 from fastexplain._explanation_layout import as_samples, check_layout
 from fastexplain._explanation_take import take
 
@@ -36,7 +45,9 @@ class Explanation:
     values : array-like of shape (n, N), (n, N, K) or (N,)
         Attributions: of one output a row, of all K outputs, or a single row.
     base_values : float or array-like of shape (n,), (n, K) or ()
-        Output of the model with all features removed. One number stands for all.
+        Output of the model with all features removed, f(baseline); the mean over them where
+        the baseline is several rows. This is not the mean output over the data, E[f(X)], by
+        which shap's pictures name it. One number stands for all.
     data : ndarray, DataFrame (pandas or polars) of n rows, optional
         What was explained, for display. With a ``layout`` of images an array (n, C, H, W),
         (n, H, W, C) or (n, H, W); with one of texts n strings, kept as an array (n, 1).
@@ -63,12 +74,32 @@ class Explanation:
         Whether ``values`` are corrected by the efficiency gap, and now add up.
     layout : ImageLayout or TextLayout, optional
         Where the features lie in images or texts; ``plot.image`` and ``plot.text`` need it.
+    predictions : array-like of shape (n, K), (n,) or (K,), optional
+        Outputs of the model for the rows; NaN where unknown. With one output a row, (n, K)
+        are those of all the outputs in ``output_names``, of which each row's ``target`` is
+        kept, and (n,) those of the explained outputs. Pictures show them.
+    score : float, optional
+        Held-out faithfulness of the explainer that gave the values, such as its
+        ``best_score_``. Pictures show it. Numbers that are not finite count as None.
+    score_name : str, default="score"
+        What ``score`` measures, such as ``"rank correlation"``.
+    caution : str, optional
+        Why the values should not be trusted, such as "no training step was made". Every
+        picture shows it.
+    unit : float or array-like of shape (K,), optional
+        The size of a change of an output that matters, of each output in ``output_names`` or
+        of all: 1 for probabilities, the spread of the outputs elsewhere. Pictures draw values
+        pale that are far below it.
 
     Attributes
     ----------
     values : ndarray of shape (n, N) or (n, N, K)
-    base_values, neutral_values, efficiency_gap : ndarray of shape (n,) or (n, K)
+    base_values, neutral_values, efficiency_gap, predictions : ndarray of shape (n,) or (n, K)
     target : ndarray of int of shape (n,), or None
+    unit : float or ndarray of shape (K,), or None
+    score : float or None
+    score_name : str
+    caution : str or None
     dims : tuple of str
         Names of the axes of ``values``, out of ``"row"``, ``"feature"``, ``"output"``.
 
@@ -123,6 +154,11 @@ class Explanation:
         additive: bool | None = None,
         gap_is_spread: bool = False,
         layout: ImageLayout | TextLayout | None = None,
+        predictions: Any = None,
+        score: float | None = None,
+        score_name: str = "score",
+        caution: str | None = None,
+        unit: Any = None,
     ) -> None:
         values = floats(values)
         if values.ndim not in (1, 2, 3):
@@ -168,9 +204,17 @@ class Explanation:
             length = n_outputs if "output" in self.dims else None
             self.output_names = checked_names(output_names, length, "output_names")
         self._target = checked_target(self, target)
+        self._predictions = checked_predictions(self, predictions)
+        self._unit = checked_unit(self, unit)
         self.method = str(method)
         self.additive = neutral_values is None if additive is None else bool(additive)
         self.gap_is_spread = bool(gap_is_spread)
+        self.score = checked_score(score)
+        self.score_name = str(score_name)
+        self.caution = str(caution) if caution else None
+        # a slice has fewer features, and centred values lie elsewhere, so both are settled here
+        self._n_players = n_features
+        self._value_unit = value_unit(self)
 
     def _copy(self) -> Explanation:
         """Return another explanation of the same arrays, to be changed by whoever asked."""
@@ -193,7 +237,7 @@ class Explanation:
 
     @property
     def base_values(self) -> np.ndarray:
-        """Output of the model with all features removed, (n,) or (n, K)."""
+        """Output of the model with all features removed, f(baseline), (n,) or (n, K)."""
         return self._shown(self._base, ("row", "output"))
 
     @property
@@ -209,6 +253,32 @@ class Explanation:
         ``gap_is_spread`` says that the values have been made to add up since.
         """
         return self._shown(self._gap, ("row", "output"))
+
+    @property
+    def predictions(self) -> np.ndarray | None:
+        """Outputs of the model for the rows, (n,) of the explained ones or (n, K), or None."""
+        return self._shown(self._predictions, ("row", "output"))
+
+    @property
+    def unit(self) -> float | np.ndarray | None:
+        """The size of a change of an output that matters, or None.
+
+        A float where one output is explained, or one number stands for all; else (K,), one
+        for each of ``output_names``.
+        """
+        if self._unit is None or self._unit.ndim == 0:
+            return None if self._unit is None else float(self._unit)
+        targets = set() if self._target is None else set(self._target.tolist())
+        return float(self._unit[targets.pop()]) if len(targets) == 1 else self._unit
+
+    def _units(self) -> np.ndarray | None:
+        """``unit`` of each row's outputs, (n, K), with K = 1 for one target a row."""
+        n, _, n_outputs = self._values.shape
+        if self._unit is None:
+            return None
+        if self._unit.ndim == 0 or "output" in self.dims:
+            return np.broadcast_to(self._unit, (n, n_outputs))
+        return self._unit[self._target][:, None]
 
     @property
     def _missing(self) -> np.ndarray | None:
@@ -296,6 +366,9 @@ class Explanation:
     def concat(explanations: Sequence[Explanation]) -> Explanation:
         """Put explanations of the same features, outputs and method below each other.
 
+        ``score`` and ``unit`` are kept where all have the same, cautions are joined, and
+        ``predictions`` are NaN where one has none.
+
         Examples
         --------
         >>> first = Explanation([[1.0, 2.0]], base_values=0.0)
@@ -336,6 +409,10 @@ class Explanation:
         Shap's waterfall, force and decision plots add the values up to the model output. That
         holds for Shapley values only (``additive``); for others use ``plot.waterfall``, which
         does not.
+
+        ``base_values`` are f(baseline), the output with all features removed. Shap's plots
+        call them E[f(X)] or the expected value, which they are not: the mean output over data
+        is another number. ``plot.waterfall`` writes "f(baseline)" in its place.
 
         Examples
         --------

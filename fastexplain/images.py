@@ -10,12 +10,15 @@ import joblib
 import numpy as np
 import torch
 
-__all__ = ["CHANNELS", "Images", "as_images"]
+from fastexplain._containers import plain_container
+
+__all__ = ["CHANNELS", "Images", "as_array", "as_images", "found_channels"]
 
 #: where the axis of channels is: (n, C, H, W), (n, H, W, C) or (n, H, W)
 CHANNELS = ("first", "last", "none")
 
 _MOST_CHANNELS = 4  # grey, grey with alpha, colours, colours with alpha
+_COLOURS = (3, 4)
 
 
 class Images:
@@ -121,7 +124,8 @@ def as_images(X: Any, channels: str = "auto") -> Images:
         A single image needs its axis n, too: ``image[None]``.
     channels : {"auto", "first", "last", "none"}, default="auto"
         Where the axis of channels is. By default it is the one of size 1 to 4 beside height
-        and width, and arrays of three axes are grey images (n, H, W).
+        and width, and arrays of three axes are grey images (n, H, W), unless the first axis has
+        size 3 or 4: they might be one image in colour.
 
     Returns
     -------
@@ -130,9 +134,11 @@ def as_images(X: Any, channels: str = "auto") -> Images:
     Raises
     ------
     TypeError
-        For what is no number: objects, text, complex numbers, truth values.
+        For what is no number: objects, text, complex numbers, truth values; and for what is no
+        list or array of images, such as a dict or a data loader.
     ValueError
-        For images of several sizes, NaN, infinity, or a shape that leaves the channels in doubt.
+        For images of several sizes, NaN, infinity, masked pixels, or a shape that leaves the
+        channels in doubt.
 
     Examples
     --------
@@ -150,23 +156,43 @@ def as_images(X: Any, channels: str = "auto") -> Images:
                 f"The images have their channels {X.channels!r}, not {channels!r} as said."
             )
         return X
-    array = _checked_dtype(_stacked(X) if isinstance(X, list | tuple) else _to_array(X))
-    found = _found_channels(array.shape, channels)
+    if not hasattr(X, "getbands"):
+        X = plain_container(X)
+    listed = isinstance(X, list | tuple)
+    array = _checked_dtype(_stacked(X) if listed else as_array(X))
+    found = found_channels(array.shape, channels, listed)
     images = Images(array, found)
     if min(images.size) < 1 or images.n_channels < 1:
-        raise ValueError(f"Images of shape {array.shape[1:]} have no pixels.")
+        raise ValueError(
+            f"Images of shape {array.shape[1:]} have no pixels: pass images with at least one row, "
+            "one column and one channel."
+        )
     _check_finite(array)
     return images
 
 
-def _to_array(X: Any) -> np.ndarray:
-    """One array, or one image of a list, as an ndarray."""
+def as_array(X: Any, row: int | None = None) -> np.ndarray:
+    """One array, or the image at some place of a list, as an ndarray.
+
+    Raises
+    ------
+    ValueError
+        For palettes, masked pixels and nested lists of several lengths.
+    """
     mode = getattr(X, "mode", None)
     if isinstance(mode, str) and mode.startswith("P"):
         raise ValueError(
             f"An image of mode {mode!r} holds places in a palette, not colours: convert it with "
             "image.convert('RGB')."
         )
+    if isinstance(X, np.ma.MaskedArray):
+        if np.ma.is_masked(X):
+            first = int(np.nonzero(np.ma.getmaskarray(X))[0][0]) if row is None else row
+            raise ValueError(
+                f"Image {first} has masked pixels, of which there is nothing to show to the "
+                "model: put numbers in their place, X.filled(value)."
+            )
+        return X.data
     if isinstance(X, torch.Tensor):
         # NumPy has no bfloat16
         X = (X.float() if X.dtype == torch.bfloat16 else X).detach().cpu().numpy()
@@ -178,15 +204,15 @@ def _to_array(X: Any) -> np.ndarray:
 
 def _stacked(X: Any) -> np.ndarray:
     """Array of a sequence of images; all must have one shape."""
-    parts = [_to_array(image) for image in X]
+    parts = [as_array(image, row) for row, image in enumerate(X)]
     if not parts:
         raise ValueError("There are no images in the sequence; pass at least one.")
     for i, part in enumerate(parts):
         if part.shape != parts[0].shape:
             raise ValueError(
-                f"Image {i} has shape {part.shape}, image 0 has {parts[0].shape}: resize all to "
-                "one size and convert them to one mode first, as with "
-                "image.convert('RGB').resize((224, 224))."
+                f"Image {i} has shape {part.shape}, image 0 has {parts[0].shape}: convert all to "
+                "one mode, image.convert('RGB'), and to one size, by "
+                "masker=ImageMasker(size=(224, 224)) or image.resize((224, 224))."
             )
     return np.stack(parts)
 
@@ -208,8 +234,8 @@ def _checked_dtype(array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _found_channels(shape: tuple[int, ...], channels: str) -> str:
-    """Where the channels are, from the shape alone unless it is said."""
+def found_channels(shape: tuple[int, ...], channels: str, listed: bool = False) -> str:
+    """Where the channels are, from the shape alone unless it is said; a list is one of images."""
     wanted = {"none": 3, "first": 4, "last": 4}.get(channels)
     if len(shape) not in (3, 4) or wanted not in (None, len(shape)):
         axes = {
@@ -230,7 +256,14 @@ def _found_channels(shape: tuple[int, ...], channels: str) -> str:
             raise ValueError(
                 f"Shape {shape} looks like one image of {shape[2]} channels, but images have "
                 "shape (n, H, W, C): pass image[None] or [image]. If these are grey images of that "
-                "size, say channels='none'."
+                "size, say ImageMasker(channels='none'). Series of shape (n, time, features) are "
+                "explained as tables, of rows [x.ravel() for x in X]."
+            )
+        if shape[0] in _COLOURS and not listed:
+            raise ValueError(
+                f"Shape {shape} may be one image of {shape[0]} channels or {shape[0]} grey images: "
+                "pass one image as image[None] or [image]; of grey images, say "
+                "ImageMasker(channels='none')."
             )
         return "none"
     first, last = shape[1] <= _MOST_CHANNELS, shape[3] <= _MOST_CHANNELS

@@ -117,14 +117,14 @@ class MaskedModel:
         whole = self.masker.whole(table, self.predictor)
         return self._ask(whole, positions, table.n_columns)
 
-    def empty_value(self, samples: Any = None) -> torch.Tensor:
+    def empty_value(self, samples: Any = None, most: int = _EMPTY_SAMPLES) -> torch.Tensor:
         """Value of the empty mask, shape (K,).
 
         For tables the mean output over the background; where it differs by sample, the mean over
-        some.
+        ``most`` of them.
         """
         if samples is not None and not isinstance(samples, Table):
-            few = 1 if self.masker.fixed_empty_ else _EMPTY_SAMPLES
+            few = 1 if self.masker.fixed_empty_ else most
             return self.empty_values(samples.take(slice(0, few))).mean(dim=0)
         if self.removal is not None:
             nothing = np.zeros((1, 1, self.masker.n_players), dtype=bool)
@@ -248,7 +248,7 @@ class MaskedModel:
 
     def _without(self, table: Table, masks: np.ndarray, positions: np.ndarray) -> torch.Tensor:
         """What the surrogate answers; whole rows are the model's to answer."""
-        answers = self.removal.values(table, masks).double()
+        answers = self.removal.values(table, masks).clone()
         whole = np.asarray(masks.all(axis=2))
         rows = np.flatnonzero(whole.any(axis=1))
         if len(rows):
@@ -316,8 +316,10 @@ def wrapped(masker: Any, X: Any) -> Any:
     """Samples in the container that a masker works on; those that are in it already pass."""
     if hasattr(X, "n_columns") and hasattr(X, "fingerprint"):
         return X
-    wrap = getattr(masker, "wrap", None)
-    return as_table(X) if wrap is None else wrap(X)
+    wrap, conform = getattr(masker, "wrap", None), getattr(masker, "conform", None)
+    samples = as_table(X) if wrap is None else wrap(X)
+    # rows of a table stand beside the baseline's, in its dtypes
+    return samples if conform is None else conform(samples)
 
 
 def _sum(answers: torch.Tensor) -> float:

@@ -15,6 +15,16 @@ from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import TabularEncoder, TabularNetwork
 from fastexplain.networks._encoder import quantiles_of
 from fastexplain.objectives import as_outputs, distillation_loss
+from fastexplain.persistence import (
+    Fields,
+    WeightsError,
+    check_shape,
+    decode_value,
+    encode_value,
+    fill_network,
+    params_of,
+    weights_of,
+)
 from fastexplain.tables import Table
 from fastexplain.training import TargetPool, Trainer, TrainSettings
 
@@ -134,9 +144,11 @@ class SurrogateRemoval(BaseEstimator):
         """
         self._validate()
         self._masker, self._kind = masked.masker, masked.predictor.kind
-        encoder = TabularEncoder.fit(table, quantiles_of(table))
-        outputs = masked.outputs(table).cpu().float()
-        center, spread = torch.zeros(outputs.shape[1]), torch.ones(outputs.shape[1])
+        codes = masked.masker.categorical_
+        encoder = TabularEncoder.fit(table, quantiles_of(table, codes), codes)
+        # centred in double precision: real-valued outputs may differ by little of their size
+        outputs = masked.outputs(table).cpu().double()
+        center, spread = outputs.new_zeros(outputs.shape[1]), outputs.new_ones(outputs.shape[1])
         if self._kind == "regression":
             center, spread = outputs.mean(dim=0), outputs.std(dim=0, correction=0)
             spread = torch.where(spread > 0, spread, torch.ones_like(spread))
@@ -144,7 +156,7 @@ class SurrogateRemoval(BaseEstimator):
         self._network.reset(torch.Generator().manual_seed(seed))
         pool = {
             "x": torch.from_numpy(encoder.transform(table)),
-            "outputs": (outputs - center) / spread,
+            "outputs": ((outputs - center) / spread).float(),
         }
         order = np.random.default_rng([seed, 11]).permutation(len(table))
         n_held = min(int(np.ceil(self.validation_fraction * len(table))), _HELD_ROWS)
@@ -174,11 +186,14 @@ class SurrogateRemoval(BaseEstimator):
 
     def _set(self, encoder: TabularEncoder, center: torch.Tensor, spread: torch.Tensor) -> None:
         self._encoder, self._center, self._spread = encoder, center, spread
+        self._network = self._bare_network().eval()
+
+    def _bare_network(self) -> TabularNetwork:
+        """The network as it is before it learns."""
+        n_players, n_out = self._masker.n_players, len(self._center)
         # layers draw their first weights from torch's global generator, which is the user's
         with torch.random.fork_rng(devices=[]):
-            self._network = TabularNetwork(
-                encoder, self._masker.n_players, len(center), self.hidden_dim, self.n_blocks
-            ).eval()
+            return TabularNetwork(self._encoder, n_players, n_out, self.hidden_dim, self.n_blocks)
 
     def _logits(self, module: Any, x: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         player = torch.from_numpy(self._masker.player_of_column_).to(masks.device)
@@ -214,7 +229,7 @@ class SurrogateRemoval(BaseEstimator):
 
         Returns
         -------
-        float32 tensor of shape (B, T, K)
+        float64 tensor of shape (B, T, K)
             On the CPU.
         """
         x = torch.from_numpy(self._encoder.transform(table))
@@ -222,13 +237,13 @@ class SurrogateRemoval(BaseEstimator):
         n_rows, n_masks = masks.shape[:2]
         row = np.repeat(np.arange(n_rows), n_masks)
         flat = torch.from_numpy(masks.reshape(len(row), -1).copy())
-        parts = [x.new_zeros((0, len(self._center)))]
+        parts = [self._center.new_zeros((0, len(self._center)))]
         width = self._network.embed_numbers.out_features + self.hidden_dim
         step = int(np.clip(_CALL_NUMBERS // width, 1, _CALL_ROWS))
         for start in range(0, len(row), step):
             some = slice(start, start + step)
             logits = self._logits(self._network, x[row[some]].to(device), flat[some].to(device))
-            found = as_outputs(logits.float(), self._kind).cpu()
+            found = as_outputs(logits.float(), self._kind).cpu().double()
             parts.append(found * self._spread + self._center)
         return torch.cat(parts).unflatten(0, (n_rows, n_masks))
 
@@ -244,35 +259,50 @@ class SurrogateRemoval(BaseEstimator):
         from fastexplain.readers._state import encode_encoder
 
         return {
-            "params": self.get_params(),
+            "params": {name: encode_value(v) for name, v in self.get_params().items()},
             "kind": self._kind,
             "encoder": encode_encoder(self._encoder),
-            "loss": self.loss_,
+            "loss": encode_value(float(self.loss_)),
             "n_iter": self.n_iter_,
         }
 
     def weights(self) -> dict[str, torch.Tensor]:
         """What was learned, as tensors."""
-        own = {f"network.{k}": v for k, v in self._network.state_dict().items()}
+        own = {f"network.{k}": v for k, v in weights_of(self._network).items()}
         return own | {"center": self._center, "spread": self._spread}
 
     @classmethod
     def from_config(
         cls, config: dict[str, Any], weights: dict[str, torch.Tensor], masker: Any
     ) -> Self:
-        """The inverse of ``config`` and ``weights``, with the explainer's masker."""
+        """The inverse of ``config`` and ``weights``, with the explainer's masker.
+
+        Raises
+        ------
+        ValueError
+            For what these do not write.
+        """
         from fastexplain.readers._state import decode_encoder
 
-        self = cls(**config["params"])
-        self._masker, self._kind = masker, config["kind"]
-        encoder = decode_encoder(config["encoder"])
-        self._set(encoder, weights.pop("center"), weights.pop("spread"))
+        fields = Fields(config, "removal")
+        self = cls(**params_of(cls, fields.section("params")))
+        self._validate()
+        self._masker = masker
+        self._kind = fields.text("kind", ("classification", "multilabel", "regression"))
+        encoder = decode_encoder(fields.items("encoder", masker.background_.n_columns))
+        center = check_shape(weights, "center", (None,))
+        spread = check_shape(weights, "spread", (len(center),))
+        if bool((spread <= 0).any()):
+            raise WeightsError("the surrogate's spread is not above 0")
+        self.loss_ = decode_value(fields.value("loss"))
+        self.n_iter_ = fields.whole("n_iter", 0, 2**53)
+        fields.close()
         own = {k.removeprefix("network."): v for k, v in weights.items()}
-        try:
-            self._network.load_state_dict(own)
-        except RuntimeError as error:
-            raise ValueError(f"The surrogate does not belong to the rest: {error}") from error
-        self.loss_, self.n_iter_ = config["loss"], config["n_iter"]
+        # its width and blocks are seen to be those of the weights before it is made
+        self._encoder, self._center, self._spread = encoder, center, spread
+        blocks = int(self.n_blocks)
+        network: Any = fill_network(self._bare_network, own, blocks, "the surrogate")
+        self._network = network.eval()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
@@ -320,6 +350,9 @@ class _Masked:
 
     def seek(self, position: int) -> None:
         self.rows.seek(position)
+
+    def shrink(self, share: float) -> None:
+        self.rows.shrink(share)
 
 
 def draw_masks(n: int, n_players: int, generator: torch.Generator) -> torch.Tensor:

@@ -13,7 +13,10 @@ from typing import Any
 
 import joblib
 import numpy as np
-from scipy.sparse import issparse
+
+from fastexplain._arrays import native_frame, plain_array, rows_of_masked
+from fastexplain._containers import plain_container
+from fastexplain._stacks import stacked_arrays, stacked_pandas, stacked_polars
 
 __all__ = ["Table", "as_table"]
 
@@ -116,25 +119,19 @@ class CellSource:
         self.n_first, self.n_second = len(first), len(second)
         self.matrix: np.ndarray | None = None
         self.columns: list[Any] = []
+        pairs = [(first.column(j), second.column(j)) for j in range(first.n_columns)]
         if first.kind == "polars":
-            for j in range(first.n_columns):
-                column = first.column(j).clone()  # append works in place
-                self.columns.append(column.append(second.column(j)).rechunk())
+            self.columns = [stacked_polars(*pair) for pair in pairs]
             return
         if first.kind == "pandas":
             self.native_columns = first.native.columns
         own, other = first.matrix(), second.matrix()
-        if own is not None and other is not None and own.dtype == other.dtype:
-            self.matrix = np.concatenate([own, other])
+        arrays = [part for part in (own, other) if part is not None]
+        alike = first.kind == "numpy" or len({part.dtype for part in arrays}) == 1
+        if len(arrays) == 2 and alike:
+            self.matrix = stacked_arrays(*arrays)
         else:
-            self._stack_pandas(first.native, second.native)
-
-    def _stack_pandas(self, first: Any, second: Any) -> None:
-        import pandas as pd
-
-        for j in range(first.shape[1]):
-            parts = [first.iloc[:, j], second.iloc[:, j]]
-            self.columns.append(pd.concat(parts, ignore_index=True).array)
+            self.columns = [stacked_pandas(*pair) for pair in pairs]
 
     def gather(self, index: np.ndarray) -> Any:
         """Build rows whose cell ``(r, j)`` is cell ``(index[r, j], j)`` of the stack.
@@ -208,7 +205,8 @@ def as_table(X: Any) -> Table:
     Parameters
     ----------
     X : ndarray, pandas.DataFrame, polars.DataFrame, torch.Tensor or sequence of rows
-        Two-dimensional data.
+        Two-dimensional data. Cells under the mask of a masked array are missing; numbers of
+        another byte order become those of this machine.
 
     Returns
     -------
@@ -217,32 +215,22 @@ def as_table(X: Any) -> Table:
     Raises
     ------
     TypeError
-        For sparse matrices and lazy frames.
+        For what is no table, such as a dict, a data loader, a sparse matrix or a lazy frame.
     ValueError
         For data that is not two-dimensional, or complex.
     """
-    if issparse(X):
-        raise TypeError(
-            "Sparse data was passed, but dense data is required. Use X.toarray() to convert."
-        )
-    if _is_pandas(X) or _is_polars(X):
+    X = plain_container(rows_of_masked(X), table=True)
+    if _is_pandas(X):
+        return Table(native_frame(X))
+    if _is_polars(X):
         return Table(X)
-    if hasattr(type(X), "collect") and hasattr(type(X), "columns"):
-        raise TypeError("X is a lazy frame: call X.collect() first.")
-    if hasattr(X, "detach"):
-        X = X.detach().cpu().numpy()
-    array = np.asarray(X)
-    if array.dtype.kind in "US":
-        # a list of mixed rows keeps its numbers, which NumPy would turn into text
-        array = np.asarray(X, dtype=object)
+    array = plain_array(X)
     if array.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {array.ndim}D array instead with shape {array.shape}. "
             "Reshape your data either using array.reshape(-1, 1) if it has a single feature "
             "or array.reshape(1, -1) if it contains a single sample."
         )
-    if array.dtype.kind == "c":
-        raise ValueError(f"Complex data not supported\n{array}\n")
     return Table(array)
 
 

@@ -10,6 +10,8 @@ import joblib
 import numpy as np
 import torch
 
+from fastexplain._containers import plain_container
+
 __all__ = ["Texts", "TokenBatch", "as_strings"]
 
 # numbers that a token costs inside a model, roughly: the width of a small transformer
@@ -179,7 +181,8 @@ def as_strings(X: Any) -> list[str]:
     Raises
     ------
     TypeError
-        For a single string, a table, or an entry that is no string; the row is named.
+        For a single string, a table, or an entry that is no string; the row is named. Also for
+        dicts, data loaders and whatever else is no list of texts.
     ValueError
         For arrays of several dimensions, or no texts at all.
 
@@ -188,9 +191,7 @@ def as_strings(X: Any) -> list[str]:
     >>> as_strings(("good", "bad"))
     ['good', 'bad']
     """
-    if isinstance(X, str | bytes):
-        raise TypeError("X is a single text; pass a list of texts: [text].")
-    if hasattr(X, "columns"):
+    if hasattr(type(X), "columns"):
         raise TypeError("X is a table; pass its column of texts, as in X['text'].")
     shape = getattr(X, "shape", None)
     if shape is not None and len(shape) != 1:
@@ -198,15 +199,21 @@ def as_strings(X: Any) -> list[str]:
             f"Texts must have one dimension, got shape {tuple(shape)}; pass X.ravel() if there "
             "is one text a row."
         )
-    if hasattr(X, "tolist") or hasattr(X, "to_list"):
-        X = X.tolist() if hasattr(X, "tolist") else X.to_list()
+    method = next((m for m in ("tolist", "to_list", "to_pylist") if hasattr(X, m)), None)
+    if method is not None:
+        X = getattr(X, method)()
+    elif not isinstance(X, list | tuple):
+        X = plain_container(X)
     if not isinstance(X, list | tuple):
         raise TypeError(f"X must be a list, an array or a Series of texts, got {type(X).__name__}.")
     if not X:
-        raise ValueError("X holds no texts; at least one is needed.")
+        raise ValueError("X holds no texts: pass at least one.")
     for row, text in enumerate(X):
         if not isinstance(text, str):
-            cure = "decode it" if isinstance(text, bytes) else "replace missing texts, as by ''"
+            cure = "decode it"
+            if not isinstance(text, bytes):
+                missing = str(text) in ("None", "nan", "NaT", "<NA>")
+                cure = "replace missing texts, as by ''" if missing else "texts alone are explained"
             raise TypeError(
                 f"Every text must be a str, but row {row} is {str(text)[:40]!r} of type "
                 f"{type(text).__name__}; {cure}."

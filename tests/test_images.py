@@ -54,7 +54,9 @@ def test_channels(shape, said, channels, size, n_channels):
         ((3, 8, 9), "first", r"\(n, C, H, W\).*image\[None\]"),
         ((5, 8, 9, 3), "none", r"\(n, H, W\), got"),
         ((8, 9), "auto", "reshape"),
-        ((2, 3, 4, 5, 6), "auto", "must have shape"),
+        ((2, 3, 4, 5, 6), "auto", "5 axes.*volumes"),
+        ((3, 8, 9), "auto", r"one image of 3 channels or 3 grey images.*image\[None\]"),
+        ((4, 8, 9), "auto", "one image of 4 channels or 4 grey.*channels='none'"),
         ((5, 0, 9), "auto", "no pixels"),
         ((5, 8, 0, 3), "last", "no pixels"),
         ((5, 8, 9, 0), "last", "no pixels"),
@@ -81,7 +83,7 @@ def test_tensors_are_arrays():
     images = as_images(half)
     assert images.native.dtype == np.float32
     np.testing.assert_array_equal(images.native, half.float().numpy())
-    assert as_images(torch.zeros(4, 8, 8, dtype=torch.uint8)).native.dtype == np.uint8
+    assert as_images(torch.zeros(5, 8, 8, dtype=torch.uint8)).native.dtype == np.uint8
     assert as_images([torch.zeros(3, 8, 8), torch.ones(3, 8, 8)]).native.max() == 1
 
 
@@ -92,8 +94,12 @@ def test_lists_of_arrays():
     np.testing.assert_array_equal(images.native, np.stack(parts))
     with pytest.raises(ValueError, match=r"Image 4 has shape \(9, 9, 3\).*resize"):
         as_images([*parts, np.zeros((9, 9, 3), dtype="uint8")])
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="empty list"):
         as_images([])
+    # a list of grey images is in no doubt, as an array of so many is
+    assert as_images([np.zeros((8, 9))] * 3).channels == "none"
+    assert as_images(np.zeros((3, 8, 9)), "none").n_channels == 1
+    assert len(as_images(np.zeros((1, 8, 9)))) == 1
     assert as_images([[[0.0, 1.0, 0.0, 1.0, 2.0]]]).size == (1, 5)
 
 
@@ -123,7 +129,9 @@ def test_pillow():
         (np.zeros((2, 8, 9), dtype=complex), "complex"),
         (np.zeros((2, 8, 9), dtype=bool), "uint8"),
         (["cat.png", "dog.png"], "paths"),
-        ([None, None], "object"),
+        ([None, None], "missing"),
+        ({"image": np.zeros((2, 8, 9))}, "dict of columns"),
+        (iter([np.zeros((8, 9))]), "iterable"),
     ],
 )
 def test_wrong_types(array, message):
@@ -141,6 +149,15 @@ def test_broken_pixels_are_named(bad):
     array[3, 2, 2, 0] = -bad
     with pytest.raises(ValueError, match="Image 3"):
         as_images(array)
+
+
+def test_masked_pixels_are_refused():
+    array = np.ma.masked_array(np.zeros((5, 8, 9, 3)), mask=False)
+    assert type(as_images(array).native) is np.ndarray
+    array[3, 1, 2, 0] = np.ma.masked
+    for X in (array, list(array)):
+        with pytest.raises(ValueError, match=r"Image 3 has masked pixels.*filled"):
+            as_images(X)
 
 
 def test_large_numbers_are_no_infinity():

@@ -141,16 +141,124 @@ def test_rows_of_lists_and_tensors():
     assert as_table(np.array([["a", "b"]])).native.dtype == object
 
 
+def test_masked_cells_are_missing():
+    junk = 1e20
+    floats = np.ma.masked_array([[junk, 0.5]], mask=[[True, False]])
+    np.testing.assert_array_equal(as_table(floats).native, [[np.nan, 0.5]])
+    whole = as_table(np.ma.masked_array([[1, 2]], mask=[[True, False]], dtype="int8")).native
+    assert whole.dtype == np.float64
+    np.testing.assert_array_equal(whole, [[np.nan, 2]])
+    assert as_table(np.ma.masked_array([[1, 2]], dtype="int8")).native.dtype == np.int8
+    small = np.ma.masked_array(np.ones((1, 2), "f2"), mask=[[True, False]])
+    assert as_table(small).native.dtype == np.float16
+    for cells in ([[True, False]], np.array([["a", "b"]], dtype=object), np.array([["a", "b"]])):
+        found = as_table(np.ma.masked_array(cells, mask=[[False, True]])).native
+        assert found.dtype == object
+        assert found[0].tolist() == [np.asarray(cells)[0, 0], None]
+    days = np.ma.masked_array(np.array([["2020", "2021"]], "M8[s]"), mask=[[True, False]])
+    assert np.isnat(as_table(days).native).tolist() == [[True, False]]
+    # digits that a float lacks stay, as objects
+    ids = np.ma.masked_array([[2**53 + 1, 2]], mask=[[False, True]])
+    assert as_table(ids).native.tolist() == [[2**53 + 1, None]]
+    rows = [np.ma.masked_array([junk, 1.0], mask=[True, False]), np.array([2.0, 3.0])]
+    np.testing.assert_array_equal(as_table(rows).native, [[np.nan, 1.0], [2.0, 3.0]])
+
+
+def test_byte_order_is_this_machines():
+    X = np.arange(6).reshape(2, 3)
+    for dtype in (">f8", ">i4", ">u2", ">M8[s]"):
+        found = as_table(X.astype(dtype)).native
+        assert found.dtype == np.dtype(dtype).newbyteorder("=")
+        assert found.dtype.isnative
+        np.testing.assert_array_equal(found, X.astype(dtype))
+    frame = pd.DataFrame(X.astype(">f8"), columns=["a", "b", "a"], index=[5, 5])
+    found = as_table(frame).native
+    pd.testing.assert_frame_equal(found, frame.astype("f8"))
+    native = pd.DataFrame(X)
+    assert as_table(native).native is native
+
+
+def test_tensors_of_all_kinds():
+    X = torch.tensor([[1.5, 2.0]])
+    assert as_table(X.to(torch.bfloat16)).native.dtype == np.float32
+    assert as_table(X.to(torch.bfloat16)).native.tolist() == [[1.5, 2.0]]
+    for dtype in (torch.float16, torch.float64, torch.int8, torch.int64, torch.bool):
+        assert as_table(X.to(dtype)).native.tolist() == X.to(dtype).tolist()
+    assert as_table(X.T.flip(0)).native.tolist() == [[2.0], [1.5]]
+
+
+def test_lists_do_not_lose_digits():
+    big = 2**53 + 1
+    assert as_table([[big, 1]]).native.tolist() == [[big, 1]]
+    assert as_table([[2**53, 0.5]]).native.dtype == np.float64
+    for rows in ([[1, 0.5], [big, 2]], [[1, np.nan], [big, 2]]):
+        with pytest.raises(ValueError, match=f"Row 1 of X holds {big} in column 0.*DataFrame"):
+            as_table(rows)
+    # NumPy keeps them as objects beside None
+    assert as_table([[big, None]]).native.tolist() == [[big, None]]
+
+
+def test_text_dtypes_become_objects():
+    for X in (np.array([["a", "b"]]), np.array([["a", "b"]], dtype=np.dtypes.StringDType())):
+        found = as_table(X).native
+        assert found.dtype == object
+        assert found.tolist() == [["a", "b"]]
+    assert as_table(np.array([[b"a"]])).native.tolist() == [[b"a"]]
+
+
+@pytest.mark.parametrize("kind", ["numpy", "pandas", "polars"])
+@pytest.mark.parametrize(
+    ("own", "other", "wanted"),
+    [
+        ([1, 2], [0.5], float),
+        ([0.5, 2.0], [1], float),
+        ([1, 2], [2**40], int),
+        ([2**53 + 1, 2], [0.5], None),
+    ],
+)
+def test_stacks_of_two_dtypes(kind, own, other, wanted):
+    def table(cells):
+        if kind == "numpy":
+            return as_table(np.array(cells)[:, None])
+        return as_table((pd if kind == "pandas" else pl).DataFrame({"a": cells}))
+
+    if wanted is None:
+        with pytest.raises(ValueError, match="in common"):
+            table(own).stack(table(other))
+        return
+    first, second = table(own), table(other)
+    if kind == "polars" and wanted is float and isinstance(own[0], int):
+        # rows to be explained come in the dtype that holds both
+        first = table([float(cell) for cell in own])
+    found = as_table(first.stack(second).gather(np.array([[0], [1], [2]])))
+    assert list(found.column(0)) == [*own, *other]
+
+
+def test_stacks_of_objects_and_flags():
+    own = pd.DataFrame({"a": pd.Series([True, None], dtype=object)})
+    stack = as_table(own).stack(as_table(pd.DataFrame({"a": [False]})))
+    assert stack.gather(np.array([[0], [1], [2]]))["a"].tolist() == [True, None, False]
+    nullable = as_table(pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}))
+    stack = nullable.stack(as_table(pd.DataFrame({"a": [0.5]})))
+    assert stack.gather(np.array([[0], [2]]))["a"].tolist() == [1, 0.5]
+    ids = as_table(pd.DataFrame({"a": pd.array([2**53 + 1, None], dtype="Int64")}))
+    with pytest.raises(ValueError, match="in common"):
+        ids.stack(as_table(pd.DataFrame({"a": [0.5]})))
+
+
 @pytest.mark.parametrize(
     ("X", "error", "match"),
     [
         (csr_matrix(np.eye(2)), TypeError, "toarray"),
         (np.zeros(3), ValueError, "reshape"),
-        (np.zeros((2, 2, 2)), ValueError, "Expected 2D"),
+        (np.zeros((2, 2, 2)), ValueError, "flatten it"),
         (np.zeros((2, 2), dtype=complex), ValueError, "Complex"),
+        (pd.DataFrame({"z": [1j]}), ValueError, "Complex.*'z'.*imaginary"),
         (pl.DataFrame({"a": [1]}).lazy(), TypeError, "collect"),
-        (3.0, ValueError, "Expected 2D"),
-        ([[1, 2], [3]], ValueError, "inhomogeneous"),
+        (np.array([[(1, 2.0)]], dtype=[("a", int), ("b", float)]), TypeError, "records.*DataFrame"),
+        (np.array([[b"ab"]]).view("V2"), TypeError, "records"),
+        (3.0, ValueError, "single number"),
+        ([[1, 2], [3]], ValueError, "row 1 has 1"),
     ],
 )
 def test_bad_rows(X, error, match):

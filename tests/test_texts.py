@@ -1,5 +1,7 @@
 """Texts and token batches: taking, digests, and what is refused."""
 
+from collections import deque
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -128,6 +130,11 @@ def test_token_batch_moves_devices():
         lambda x: pd.Series(x, dtype="category"),
         pl.Series,
         lambda x: [np.str_(s) for s in x],
+        lambda x: np.array(x, dtype=np.dtypes.StringDType()),
+        lambda x: pd.Series(x, dtype=pd.StringDtype("python")),
+        lambda x: pl.Series(x, dtype=pl.Categorical),
+        pd.Index,
+        deque,
     ],
 )
 def test_strings_of_any_container(make):
@@ -140,13 +147,14 @@ def test_strings_of_any_container(make):
     ("X", "error", "match"),
     [
         ("one text", TypeError, r"single text.*\[text\]"),
-        (b"one text", TypeError, "single text"),
+        (b"one text", TypeError, "bytes: decode"),
         (pd.DataFrame({"text": STRINGS}), TypeError, r"column.*X\['text'\]"),
         (np.array([STRINGS]), ValueError, r"\(1, 3\).*ravel"),
         (np.array("text"), ValueError, "one dimension"),
-        ({"a": 1}, TypeError, "got dict"),
-        ((text for text in STRINGS), TypeError, "got generator"),
-        (None, TypeError, "NoneType"),
+        ({"text": STRINGS}, TypeError, "dict of columns"),
+        ((text for text in STRINGS), TypeError, r"generator.*list\(X\)"),
+        (set(STRINGS), TypeError, "no order"),
+        (None, TypeError, "X is None"),
         ([], ValueError, "no texts"),
         (np.array([], dtype=str), ValueError, "no texts"),
         (["a", None], TypeError, "row 1 .*None.*replace"),
@@ -156,6 +164,10 @@ def test_strings_of_any_container(make):
         ([b"a"], TypeError, "row 0 .*bytes; decode"),
         ([["a", "b"]], TypeError, "row 0 .*list"),
         (np.arange(3), TypeError, "row 0 .*int"),
+        (["a", pd.NA], TypeError, "row 1 .*NA.*replace"),
+        (pl.Series(["a", None]), TypeError, "row 1 .*replace"),
+        (np.array(["a", None], dtype=object), TypeError, "row 1 .*replace"),
+        (np.array([b"a"]), TypeError, "row 0 .*decode"),
     ],
 )
 def test_no_texts(X, error, match):

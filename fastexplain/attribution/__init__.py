@@ -3,6 +3,7 @@
 from fastexplain.attribution._coalitions import (
     all_coalitions,
     draw_coalitions,
+    kernel_blocks,
     kernel_coalitions,
     kernel_weights,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "attribution_targets",
     "draw_coalitions",
     "exact_attribution",
+    "kernel_blocks",
     "kernel_coalitions",
     "kernel_weights",
     "minimal_prefixes",

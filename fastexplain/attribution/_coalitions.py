@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-__all__ = ["all_coalitions", "draw_coalitions", "kernel_coalitions", "kernel_weights"]
+from fastexplain._blocks import row_blocks
+
+__all__ = [
+    "all_coalitions",
+    "draw_coalitions",
+    "kernel_blocks",
+    "kernel_coalitions",
+    "kernel_weights",
+]
 
 # up to here distinct coalitions are drawn by permuting their numbers; above it a
 # repeated draw is too rare to matter
 _PERMUTE_LIMIT = 18
+# numbers that are drawn at once
+_DRAWN = 2**20
 
 
 def all_coalitions(n_players: int, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -99,17 +111,47 @@ def kernel_coalitions(
     bool ndarray of shape (B, T, a)
         Neither empty nor full where there are two players or more.
     """
+    masks = np.zeros((n_rows, n_masks + n_masks % 2, n_players), dtype=bool)
+    for rows, drawn in kernel_blocks(n_rows, n_players, n_masks, rng, even_sizes):
+        masks[rows] = drawn
+    return masks
+
+
+def kernel_blocks(
+    n_rows: int,
+    n_players: int,
+    n_masks: int,
+    rng: np.random.Generator,
+    even_sizes: bool = False,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The coalitions of ``kernel_coalitions``, those of some rows at a time.
+
+    Parameters
+    ----------
+    n_rows, n_players, n_masks, rng, even_sizes
+        As of ``kernel_coalitions``.
+
+    Yields
+    ------
+    rows : slice
+    masks : bool ndarray of shape (len(rows), T, a)
+    """
     pairs = (n_masks + 1) // 2
+    blocks = row_blocks(n_rows, pairs * n_players, _DRAWN)
     if n_players < 2:
-        first = np.zeros((n_rows, pairs, n_players), dtype=bool)
-        return np.concatenate([first, ~first], axis=1)
+        for rows in blocks:
+            first = np.zeros((rows.stop - rows.start, pairs, n_players), dtype=bool)
+            yield rows, np.concatenate([first, ~first], axis=1)
+        return
     k = np.arange(1, n_players)
     chance = np.cumsum(np.ones(len(k)) if even_sizes else 1.0 / (k * (n_players - k)))
     steps = (np.arange(pairs) + rng.random((n_rows, 1))) / pairs
     size = 1 + np.searchsorted(chance / chance[-1], steps, side="right").clip(max=n_players - 2)
-    place = rng.random((n_rows, pairs, n_players)).argsort(axis=2).argsort(axis=2)
-    first = place < size[:, :, None]
-    return np.concatenate([first, ~first], axis=1)
+    for rows in blocks:
+        order = rng.random((rows.stop - rows.start, pairs, n_players)).argsort(axis=2)
+        first = np.zeros(order.shape, dtype=bool)
+        np.put_along_axis(first, order, np.arange(n_players) < size[rows, :, None], axis=2)
+        yield rows, np.concatenate([first, ~first], axis=1)
 
 
 def kernel_weights(sizes: np.ndarray, n_players: np.ndarray) -> np.ndarray:

@@ -12,6 +12,13 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastexplain._warnings import warn_user
+from fastexplain.explainers._model_checks import (
+    check_model,
+    rounding_of,
+    warn_if_cast,
+    warn_if_no_effect,
+)
 from fastexplain.explainers._samples import (
     check_not_empty,
     described,
@@ -22,16 +29,26 @@ from fastexplain.explainers._samples import (
     probe_of,
     same_classes,
 )
-from fastexplain.explainers._targets import resolve_target
+from fastexplain.explainers._targets import (
+    ALL,
+    PREDICTED,
+    Mode,
+    mode_of,
+    output_labels,
+    resolve_target,
+)
+from fastexplain.explainers._time_limits import FitTime
 from fastexplain.explanation import Explanation
 from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
-from fastexplain.predictors import make_predictor, parts_of
-from fastexplain.readers._schema import Schema
+from fastexplain.predictors import Predictor, make_predictor, parts_of
+from fastexplain.predictors._categorical import categorical_columns
+from fastexplain.predictors._make import probe_size
+from fastexplain.predictors._matrix import spread_positions
 from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table
 
-__all__ = ["PROBE_ROWS", "BaseExplainer"]
+__all__ = ["BaseExplainer", "agreement"]
 
 #: samples that tell what a model answers, and whether it heeds them
 PROBE_ROWS = 64
@@ -42,6 +59,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     """Base of all explainers; subclasses give ``_explain_table`` and ``_method``."""
 
     _doc_link_module = "fastexplain"
+    # whether fitting on the baseline row alone is a use and no mistake
+    _may_be_baseline = False
     # what was learned needs no model; methods that ask one for every row are nothing without
     _pickles_model = False
 
@@ -49,19 +68,32 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     masker: Any
     baseline: Any
     groups: Any
+    categorical: Any
     removal: Any
     output: str
+    output_names: Any
+    select: Any
     model_batch_size: int | None
     n_jobs: int | None
     random_state: Any
 
-    #: what the model's answers were found to be
-    _read_as: str | None = None
+    #: what the model's answers are, as ``output=`` has it
+    output_: str
+    #: how that is known
+    output_reason_: str
+    #: why the explainer's values tell nothing, where that is so
+    caution_: str | None = None
+    #: size of a change of each output that matters (K,)
+    _unit: np.ndarray | None = None
+    #: the time of the fit that goes on
+    _clock = FitTime(0.0)
+    #: whether the model answers the same to the same samples
+    _repeats = True
 
     # -- fitting ---------------------------------------------------------------------------
     def _begin_fit(self, X: Any, y: Any, model: Any) -> Any:
         """Check X and the model, fit the masker, and ask for the first answers."""
-        started = time.monotonic()
+        self._clock = clock = self._make_clock()
         model = _model_of(y, model)
         masker = self._make_masker(X, model)
         samples = masker.wrap(X)
@@ -70,21 +102,28 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         if size is not None and (not isinstance(size, int | np.integer) or size < 1):
             raise ValueError(f"model_batch_size must be a whole number, 1 or more, got {size!r}.")
         rng = np.random.default_rng(self._seed())
-        probe = probe_of(masker, samples.take(slice(0, PROBE_ROWS)), model)
-        predictor = make_predictor(model, probe, output=self.output)
-        masker.fit(samples, rng)
+        predictor = self._read_model(masker, samples, model)
+        if isinstance(samples, Table):
+            masker.fit(samples, rng, categorical_columns(model, samples.names))
+        else:
+            masker.fit(samples, rng)
         masked = self._masked_model(predictor, masker)
-        removal = self._make_removal(masked, samples, started)
+        removal = self._make_removal(masked, samples, clock.started)
         masked.removal, masker.removes_to_baseline_ = removal, removal is None
-        base = masked.empty_value(samples)
+        warn_if_cast(masked, samples)
+        repeats = check_model(masked, samples, clock.few(0.006, 2, 8))
+        base = masked.empty_value(samples, clock.few(0.02, 2, 256))
+        unit = np.ones(len(predictor.output_names))
         spread = None
         if predictor.kind == "regression":
-            some = samples.take(np.sort(rng.permutation(len(samples))[:_SPREAD_ROWS]))
-            spread = masked.outputs(some).std(dim=0, correction=0)
+            few = clock.few(0.05, 8, _SPREAD_ROWS)
+            some = samples.take(np.sort(rng.permutation(len(samples))[:few]))
+            spread = masked.outputs(some).double().std(dim=0, correction=0)
             spread = torch.where(spread > 0, spread, torch.ones_like(spread)).cpu()
+            unit = spread.numpy()
         schema = None
         if isinstance(samples, Table):
-            schema = Schema.of(samples, masker.background_.take(slice(0, 1)))
+            schema = masker.schema_
         # nothing has failed so far: only now does the estimator change
         if schema is not None:
             validate_data(self, named(X, samples), skip_check_array=True, reset=True)
@@ -96,31 +135,52 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self.masker_ = masker
         self.removal_ = removal
         self.kind_ = predictor.kind
-        self._read_as = predictor.read_as
+        self.output_, self.output_reason_ = predictor.read_as, predictor.reason
         if predictor.classes is not None:
             self.classes_ = np.asarray(predictor.classes)
         elif hasattr(self, "classes_"):
             del self.classes_
         self.output_names_ = list(predictor.output_names)
         self.base_values_ = base.cpu().double().numpy()
-        self._spread = spread
+        self._spread, self._unit, self._repeats = spread, unit, repeats
+        self._check_effect(samples)
         return samples
 
-    def _warn_if_deaf(self, samples: Any, stacklevel: int) -> None:
+    def _make_clock(self) -> FitTime:
+        """The time that this fit has, from now on."""
+        limit = getattr(self, "max_time", None)
+        return FitTime(time.monotonic(), None if limit is None else float(limit))
+
+    def _read_model(self, masker: Any, samples: Any, model: Any) -> Predictor:
+        """The model as a predictor, probed with samples spread over all of them."""
+        options = {
+            "output": self.output,
+            "output_names": self.output_names,
+            "select": self.select,
+        }
+        clock = self._clock
+        few = samples.take(spread_positions(len(samples), 4))
+        probe = probe_of(masker, few, model)
+        if clock.limited:
+            with warnings.catch_warnings():
+                # what is in doubt is told below, of more samples
+                warnings.simplefilter("ignore")
+                clock.timed(len(few), lambda: make_predictor(model, probe, **options))
+        some = samples.take(spread_positions(len(samples), clock.few(0.02, 4, probe_size(probe))))
+        probe = probe_of(masker, some, model)
+        if clock.limited:
+            return make_predictor(model, probe, **options)
+        return clock.timed(len(some), lambda: make_predictor(model, probe, **options))
+
+    def _check_effect(self, samples: Any) -> None:
         """Say so where the model answers the same with all features and without any."""
-        few = samples.take(slice(0, PROBE_ROWS))
+        few = samples.take(spread_positions(len(samples), self._clock.few(0.02, 2, PROBE_ROWS)))
+        # samples that are the baseline themselves tell nothing of the model
+        if self._may_be_baseline and self.masker_.null_players(few).all():
+            return
         full = self._masked.outputs(few).cpu().double().numpy()
-        moved = np.abs(full - self._own_bases(few)).max()
-        # a network's own rounding differs from batch to batch
-        if moved <= 1e-6 * np.abs(full).max():
-            warnings.warn(
-                "Removing all features changes no output of the model for any of the first "
-                f"{len(few)} samples: either the model ignores its input, or what stands for "
-                f"removed features ({self._removes()}) equals them. Explanations will tell "
-                "nothing. Check the model's weights and how it prepares its input, or choose "
-                "another baseline=, or fill= of the masker.",
-                stacklevel=stacklevel,
-            )
+        rounding = rounding_of(self._masked, full)
+        warn_if_no_effect(full, self._own_bases(few), rounding, self._removes())
 
     def _seed(self) -> int:
         """One seed for all that is drawn; a RandomState advances, an int does not."""
@@ -134,11 +194,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _make_masker(self, X: Any, model: Any) -> Any:
         if self.masker is None:
-            return make_masker(X, model, self.baseline, self.groups)
+            return make_masker(X, model, self.baseline, self.groups, self.categorical)
         default = isinstance(self.baseline, str) and self.baseline == "mean"
-        if not default or self.groups is not None:
-            raise ValueError("Give baseline= and groups= to the masker, or no masker=.")
-        return fresh_masker(self.masker, model)
+        if not default or self.groups is not None or self.categorical is not None:
+            raise ValueError(
+                "Give baseline=, groups= and categorical= to the masker, or no masker=."
+            )
+        return fresh_masker(self.masker, model, X)
 
     def _make_removal(
         self, masked: MaskedModel, samples: Any, started: float
@@ -188,7 +250,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         )
 
     # -- explaining ------------------------------------------------------------------------
-    def explain(self, X: Any, target: Any = "predicted", *, return_prediction: bool = False) -> Any:
+    def explain(self, X: Any, target: Any = PREDICTED, *, return_prediction: bool = False) -> Any:
         """Explain samples.
 
         Parameters
@@ -198,7 +260,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         target : {"predicted", "all"}, label or array of n labels, default="predicted"
             Which output is explained: each row's predicted class (this asks the model once
             a row), a class label for all rows, one label a row, or ``"all"`` outputs.
-            Regressors and multi-label models take positions or names of outputs.
+            Regressors and multi-label models take positions or names of outputs. Where a class
+            is called "all" or "predicted", ``fastexplain.ALL`` and ``fastexplain.PREDICTED``
+            are the modes.
         return_prediction : bool, default=False
             Whether to give the model's outputs, an ndarray of shape (n, K), beside the
             explanation. Explainers on a model's own hidden states have both from one pass.
@@ -207,7 +271,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         -------
         Explanation
             Values of shape (n, N), or (n, N, K) for ``target="all"``; with
-            ``return_prediction`` a pair of it and the outputs.
+            ``return_prediction`` a pair of it and the outputs. Its ``base_values`` are the
+            model's outputs for the baseline, f(baseline), not their mean over X.
 
         Raises
         ------
@@ -215,8 +280,16 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             Before ``fit``.
         ValueError
             For other columns, unknown targets, or ``"predicted"`` without a model.
+
+        Warns
+        -----
+        UserWarning
+            If the explainer has learned nothing (``caution_``).
         """
         samples = self._check_rows(X)
+        if self.caution_ is not None:
+            warn_user(f"These explanations tell nothing: {self.caution_}")
+        target = self._mode_or_labels(target)
         fixed = self._fixed_target(target, len(samples))
         asks = return_prediction or self._asks_outputs(target)
         parts = []
@@ -245,10 +318,18 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             neutral_values=neutral,
             efficiency_gap=gap,
             method=self._method(),
+            predictions=outputs,
+            unit=self._unit,
+            **self._quality(),
             **described(samples, self.masker_, values.shape[1]),
             **self._meaning(),
         )
         return (explanation, outputs) if return_prediction else explanation
+
+    def _mode_or_labels(self, target: Any) -> Any:
+        """`ALL` or `PREDICTED` where the user means these; labels as they are."""
+        mode = mode_of(target, getattr(self, "classes_", None), self.output_names_)
+        return target if mode is None else mode
 
     def _chunks(self, samples: Any) -> list[slice]:
         """Samples that are explained at once; all of them by default."""
@@ -265,10 +346,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _fixed_target(self, target: Any, n: int) -> np.ndarray | None:
         """Positions of outputs that the user named; None for "predicted" and "all"."""
-        if isinstance(target, str) and target == "predicted":
+        if isinstance(target, Mode):
             return None
-        classes = getattr(self, "classes_", None)
-        return resolve_target(target, n, self.kind_, classes, self.output_names_)
+        labels = output_labels(getattr(self, "classes_", None), len(self.output_names_))
+        return resolve_target(target, n, labels, self.output_names_)
 
     def _chosen(
         self,
@@ -279,9 +360,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         outputs: torch.Tensor | None,
     ) -> np.ndarray | None:
         """Position of each sample's explained output; None for all outputs."""
-        if not (isinstance(target, str) and target == "predicted"):
-            return None if fixed is None else fixed[rows]
-        return self._predicted(len(part), outputs)
+        if not isinstance(target, Mode):
+            assert fixed is not None
+            return fixed[rows]
+        return self._predicted(len(part), outputs) if target == PREDICTED else None
 
     def _bases(self, samples: Any) -> np.ndarray:
         """Outputs with all players removed, (n, K)."""
@@ -293,7 +375,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             return BaseExplainer._bases(self, samples)
         return self._need_model().empty_values(samples).cpu().double().numpy()
 
-    def __call__(self, X: Any, target: Any = "predicted") -> Any:
+    def __call__(self, X: Any, target: Any = PREDICTED) -> Any:
         """Same as ``explain``."""
         return self.explain(X, target)
 
@@ -323,7 +405,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         parts = []
         for rows in self._chunks(samples):
             part = samples.take(rows)
-            encoded, outputs = self._encoded_outputs(part, self._asks_outputs("all"), rows.start)
+            encoded, outputs = self._encoded_outputs(part, self._asks_outputs(ALL), rows.start)
             found = self._attribute(part, outputs, None, encoded, self._bases(part))
             parts.append(found[:2])
         return widened(parts)
@@ -385,13 +467,17 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _asks_outputs(self, target: Any) -> bool:
         """Whether the model's outputs of the rows are needed to explain them."""
-        predicted = isinstance(target, str) and target == "predicted"
-        return predicted and len(self.output_names_) > 1 and self.kind_ != "regression"
+        predicted = isinstance(target, Mode) and target == PREDICTED
+        return predicted and len(self.output_names_) > 1 and self._are_ranked()
+
+    def _are_ranked(self) -> bool:
+        """Whether the largest of several outputs is the prediction."""
+        return self.kind_ != "regression" or hasattr(self, "classes_")
 
     def _predicted(self, n: int, outputs: torch.Tensor | None) -> np.ndarray:
         if len(self.output_names_) == 1:
             return np.zeros(n, dtype=np.int64)
-        if self.kind_ == "regression":
+        if not self._are_ranked():
             raise ValueError(
                 f"The model has {len(self.output_names_)} real-valued outputs and predicts them "
                 f"all: pass target= one of {self.output_names_}, or 'all'."
@@ -428,15 +514,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         probe = probe_of(self.masker_, self._probe_samples(), model)
-        predictor = make_predictor(model, probe, output=self._output_for_attach())
-        if self.output == "auto" and predictor.kind != self.kind_ and self._read_as is not None:
-            # what stands for samples may be answered so that it can be read in more than one way
-            predictor = make_predictor(model, probe, output=self._read_as)
-            warnings.warn(
-                "The model's answers to samples that stand for those of fit could be read in more "
-                f"than one way; they are taken for {self._read_as}, as at fit.",
-                stacklevel=2,
-            )
+        # as it was read at fit: the few samples at hand might suggest something else
+        predictor = make_predictor(model, probe, output=self.output_, select=self.select)
         if len(predictor.output_names) != len(self.output_names_):
             raise ValueError(
                 f"The model has outputs {list(predictor.output_names)}; the explainer was fitted "
@@ -456,13 +535,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """Samples that tell what a model answers."""
         return plain_samples(self.masker_) if self._schema is None else self.masker_.background_
 
-    def _output_for_attach(self) -> str:
-        """What the model was found to answer: the few rows at hand could be read otherwise."""
-        if self.output == "auto" and self.kind_ != "classification":
-            return self.kind_
-        return self.output
-
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, per_output: bool = False) -> float | np.ndarray:
         """Held-out faithfulness: agreement with the attribution by enumeration or sampling.
 
         Parameters
@@ -470,10 +543,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         X : ndarray or DataFrame of shape (n, C)
             Rows, best not those of ``fit``. The model is asked for up to 4,096 masks a row.
         y : ignored
+        per_output : bool, default=False
+            Whether to give one score for each output, over all rows: a rare class hides in an
+            average.
 
         Returns
         -------
-        float
+        float, or ndarray of shape (K,)
             Mean over rows of Spearman's rank correlation, for the predicted output (all
             outputs of a regressor), with Definition 1 normalised; 1 is perfect. Rows with up
             to 12 features off the baseline are enumerated; of others it is an estimate, whose
@@ -486,14 +562,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         truth = attribution_targets(masked, samples, 4096, np.random.default_rng(0), self._spread)
         expected = truth.mean.numpy()
         found = self._all_values(samples).transpose(0, 2, 1)
-        if self.kind_ == "regression":
-            n_players = expected.shape[2]
-            found, expected = found.reshape(-1, n_players), expected.reshape(-1, n_players)
-        else:
-            rows = np.arange(len(samples))
+        chosen = None
+        if self._are_ranked() and not per_output:
             chosen = masked.outputs(samples).argmax(dim=1).cpu().numpy()
-            found, expected = found[rows, chosen], expected[rows, chosen]
-        return float(rank_correlation(found, expected).mean())
+        return agreement(found, expected, chosen, per_output)
 
     # -- for subclasses --------------------------------------------------------------------
     def _attribute(
@@ -514,6 +586,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             values = values[rows, :, chosen][:, :, None]
             neutral = None if neutral is None else neutral[rows, chosen][:, None]
         return values, neutral, None
+
+    def _quality(self) -> dict[str, Any]:
+        """How far an explanation's values are to be trusted."""
+        return {"caution": self.caution_}
 
     def _meaning(self) -> dict[str, Any]:
         """What an explanation has to know of its values, where it is not the usual."""
@@ -550,6 +626,14 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "base_values_")
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """Parameters; after ``fit`` also what the model's answers were read as, and why."""
+        text = super().__repr__(N_CHAR_MAX)
+        if not hasattr(self, "output_reason_"):
+            return text
+        removal = self._removes()
+        return f"{text}  # explains {self.output_} ({self.output_reason_}); {removal}"
+
 
 def _model_of(y: Any, model: Any) -> Any:
     """The model may come second, as in ``fit(X, model)``, or by name."""
@@ -567,6 +651,19 @@ def _model_of(y: Any, model: Any) -> Any:
             f"{type(y).__name__}. Call fit(X, model), or fit(X, y, model=model)."
         )
     return y
+
+
+def agreement(
+    found: np.ndarray, expected: np.ndarray, chosen: np.ndarray | None, per_output: bool
+) -> float | np.ndarray:
+    """Mean rank correlation of values (n, K, N): of chosen outputs (n,), or of all."""
+    if chosen is not None:
+        rows = np.arange(len(found))
+        return float(rank_correlation(found[rows, chosen], expected[rows, chosen]).mean())
+    n_players = expected.shape[2]
+    scores = rank_correlation(found.reshape(-1, n_players), expected.reshape(-1, n_players))
+    scores = scores.reshape(len(found), -1)
+    return scores.mean(axis=0) if per_output else float(scores.mean())
 
 
 def joined(parts: Any) -> Any:

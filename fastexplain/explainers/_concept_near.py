@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastexplain.explainers._coalition_pool import ends_of, in_units
+from fastexplain.explainers._coalition_pool import in_units, totals_of
 from fastexplain.explainers._shapley_learned import GAP_WEIGHT
 from fastexplain.networks import PolicyNumbers
 from fastexplain.objectives import near_set_loss, near_sets, relative_gains
@@ -36,7 +36,7 @@ _VALIDATIONS = 9
 
 def near_batches(explainer: Any, n_samples: int, budget: float) -> int:
     """How many batches of near sets the queries buy, beside their samples' own outputs."""
-    batch = min(explainer.batch_size, n_samples)
+    batch = min(explainer._batch_in_time(_sets_of(explainer)), n_samples)
     a_sample = (_sets_of(explainer) + 1) * explainer.masker_.n_background_
     return int(0.9 * budget / (batch * a_sample))
 
@@ -93,30 +93,30 @@ def learn_from_near_sets(
     n_sets, background = _sets_of(explainer), explainer.masker_.n_background_
     # no more samples than the steps draw, and a tenth of the queries for validations
     steps = min(max_steps, max(1, near_batches(explainer, len(rows), budget)))
-    drawn = steps * min(explainer.batch_size, len(rows))
+    batch_size = explainer._batch_in_time(n_sets)
+    drawn = steps * min(batch_size, len(rows))
     samples = explainer._training_rows(rows, rng, 1, drawn * background, enumerates=False)
     samples = samples.take(slice(0, explainer._most_held()))
     few = int(0.1 * budget / (_VALIDATIONS * 2 * _SIZES * background))
     inputs, outputs = explainer._encoded_with_outputs(samples)
-    none, full = ends_of(explainer, samples, outputs)
     spread = explainer._spread
     experience = Trajectories(
         samples,
         inputs["x"],
         inputs["null"],
-        outputs,
+        outputs.float(),
         explainer._asker(outputs),
         lambda module, x, null: (module(x, null), None),
         lambda score, *_: {"gains": relative_gains(in_units(score, spread))},
         random_share=explainer._random_share(),
         trajectory_length=n_sets,
         inner_updates=1,
-        batch_size=explainer.batch_size,
-        max_queries=steps * explainer.batch_size * n_sets * background,
+        batch_size=batch_size,
+        max_queries=steps * batch_size * n_sets * background,
         set_queries=background,
         seed=seed + 15,
         draw=_draw,
-        beside={"total": (full - none).float()},
+        beside={"total": totals_of(explainer, samples, outputs)},
     )
 
     def loss(module: Any, batch: dict[str, torch.Tensor]) -> Any:
@@ -130,8 +130,11 @@ def learn_from_near_sets(
     settings = explainer._settings(steps, seed, started, experience.most_batches)
     settings = replace(settings, begun=time.monotonic(), deadline=deadline, judge_start=True)
     settings = replace(settings, learning_rate=_RATE * settings.learning_rate)
-    settings = replace(settings, eval_every=-(-steps // (_VALIDATIONS - 1)))
-    validate = _validator(explainer, held.take(slice(0, max(4, few))))
+    least = explainer._clock.few(0.02 / (2 * _SIZES), 1, 4)
+    held = held.take(slice(0, max(least, few)))
+    looks = explainer._clock.few(0.1 / (2 * _SIZES * len(held)), 2, _VALIDATIONS)
+    settings = replace(settings, eval_every=-(-steps // (looks - 1)))
+    validate = _validator(explainer, held)
     return Trainer(PolicyNumbers(policy), loss, experience, validate, settings, checkpoint).run()
 
 

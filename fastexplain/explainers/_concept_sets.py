@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -15,9 +16,11 @@ from fastexplain.attribution import FeasibleSets, minimal_prefixes
 from fastexplain.explainers._concept_near import better_than_random
 from fastexplain.explainers._concept_start import begin_with_coalitions
 from fastexplain.explainers._learned import LearnedExplainer, is_number, picked, sigmoid
+from fastexplain.explainers._validators import Validator
 from fastexplain.networks import ConceptPolicy
 from fastexplain.objectives import concept_set_loss, prediction_drop, relative_drop
-from fastexplain.training import Trainer, Trajectories
+from fastexplain.predictors import Select
+from fastexplain.training import Fitted, Trainer, Trajectories
 
 __all__ = ["ConceptSetExplainer"]
 
@@ -72,14 +75,26 @@ class ConceptSetExplainer(LearnedExplainer):
         Of tables; see ``TabularMasker``.
     groups : mapping of name to columns, optional
         Of tables: columns that are one concept.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         Of tables; see ``SurrogateRemoval``.
     network : {"auto", "unet", "vit", "copy", "transformer", "hidden", "hidden_classes"} or list
         What reads images and texts; see ``FEXExplainer``. "hidden" is Eq. 19,
         "hidden_classes" Eq. 20.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told. Of real-valued outputs, what is
-        kept is closeness to the prediction, as in ``FEXExplainer``.
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+        Of real-valued outputs, what is kept is closeness to the prediction, as in
+        ``FEXExplainer``.
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     n_queries : int, default=2_000_000, of images and texts 1_000_000
         About as many samples the model is asked for in ``fit``.
     hidden_dim, n_blocks : int, default=128 and 3, of images and texts 128 and 2
@@ -166,9 +181,12 @@ class ConceptSetExplainer(LearnedExplainer):
         masker: Any = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         network: Any = "auto",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         n_queries: int | None = None,
         hidden_dim: int | None = None,
         n_blocks: int | None = None,
@@ -197,9 +215,12 @@ class ConceptSetExplainer(LearnedExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.network = network
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.n_queries = n_queries
         self.hidden_dim = hidden_dim
         self.n_blocks = n_blocks
@@ -230,18 +251,24 @@ class ConceptSetExplainer(LearnedExplainer):
         checkpoint = self._make_checkpoint(samples, seed)
         # a tenth of the queries for eight validations, as a short run has
         few = self._budget() // (10 * 8 * (_VALIDATION_SETS + 1) * self.masker_.n_background_)
-        judged = samples.take(held[: max(16, few)])
+        least = self._clock.few(0.05 / (8 * (_VALIDATION_SETS + 1)), 4, 16)
+        judged = samples.take(held[: max(least, few)])
         rows = samples.take(train)
         module: Any = self._build_network()
         module.body.reset(torch.Generator().manual_seed(seed))
-        share = self._share()
+        share, earlier = self._share(), 0
         if share > 0 and not (checkpoint is not None and checkpoint.holds_run()):
-            budget, steps = share * self.n_queries, max(1, round(share * self.max_steps))
-            objective = self._validator(judged.take(slice(0, max(16, few // 8))), seed)
-            given = (self, module, rows, judged, objective, budget, steps, seed, started)
+            budget, steps = share * self._budget(), max(1, round(share * self.max_steps))
+            objective = self._validator(judged.take(slice(0, max(least, few // 8))), seed)
+            # gains and levels are tried one by one, each by all of these samples' sets
+            tries = self._clock.few(0.05 / (least * _VALIDATION_SETS), 1, 30)
+            given = (self, module, rows, judged, objective, tries, budget, steps, seed, started)
             begun = begin_with_coalitions(*given, checkpoint)
-            if begun.stopped_by == "interrupt":
-                self._finish(module, replace(begun, best_score=objective(module)))
+            earlier = begun.n_steps
+            late = not self._clock.fits(self._queries_of_a_start(len(rows), len(judged)))
+            if begun.stopped_by == "interrupt" or late:
+                stopped_by = "max_time" if late else "interrupt"
+                self._finish(module, replace(begun, stopped_by=stopped_by), objective)
                 return
         validate = self._validator(judged, seed)
         rows = rows.take(slice(0, self._most_held()))
@@ -250,14 +277,14 @@ class ConceptSetExplainer(LearnedExplainer):
             rows,
             inputs["x"],
             inputs["null"],
-            outputs,
+            outputs.float(),
             self._asker(outputs),
             lambda network, x, null: (network(x, null), None),
             self._judge,
             random_share=self._random_share(),
             trajectory_length=self.n_sets,
             inner_updates=self.inner_updates,
-            batch_size=self.batch_size,
+            batch_size=self._batch_in_time(self.n_sets),
             max_queries=self._queries_for_sets(),
             set_queries=self.masker_.n_background_,
             seed=seed,
@@ -276,7 +303,7 @@ class ConceptSetExplainer(LearnedExplainer):
             few = np.clip(self._budget() // (2000 * background), 4, 16)
             some = judged.take(slice(0, int(few)))
             self._better = better_than_random(self, module, some, seed + 2)
-        self._finish(module, fitted)
+        self._finish(module, fitted, validate, earlier)
 
     def _share(self) -> float:
         assert self.coalition_share is not None  # chosen by the kind of data
@@ -286,6 +313,12 @@ class ConceptSetExplainer(LearnedExplainer):
         """What of ``n_queries`` Eq. 18 has; of a run that is taken up as much as before."""
         share = self._share()
         return max(1, int((1.0 - share) * self.n_queries)) if share else self._queries_left()
+
+    def _queries_of_a_start(self, n_samples: int, n_held: int) -> int:
+        """What Eq. 18 asks before and for its first step: outputs, three looks and a batch."""
+        looks = 3 * n_held * _VALIDATION_SETS
+        batch = self._batch_in_time(self.n_sets) * self.n_sets
+        return n_samples + n_held + (looks + batch) * self.masker_.n_background_
 
     def _random_share(self) -> float:
         """Outputs of regressors and labels are explained one as often as another."""
@@ -331,7 +364,9 @@ class ConceptSetExplainer(LearnedExplainer):
         ask = self._asker(outputs)
         rows = torch.arange(len(samples))
         target = self._judged(outputs)
-        full = outputs[rows, target] if self._spread is None else torch.ones(len(samples))
+        full = torch.ones(len(samples))
+        if self._spread is None:
+            full = outputs[rows, target].float()
         generator = torch.Generator().manual_seed(seed + 1)
         null = inputs["null"]
         nothing = ask(samples, rows.numpy(), np.zeros((len(samples), 1, null.shape[1]), dtype=bool))
@@ -339,16 +374,22 @@ class ConceptSetExplainer(LearnedExplainer):
         self._nothing_score = float(1.0 - lost.mean())
         throws = torch.rand((len(samples), _VALIDATION_SETS, null.shape[1]), generator=generator)
 
-        def validate(module: nn.Module) -> float:
+        def scores(module: nn.Module) -> torch.Tensor:
             own = torch.sigmoid(self._forward(module, inputs)[rows, target].float())
             masks = throws < own[:, None]
             answers = ask(samples, rows.numpy(), masks.numpy()).cpu().float()
             kept = answers.gather(2, target[:, None, None].expand(-1, answers.shape[1], 1))
             drop = prediction_drop(full, kept[:, :, 0]).mean(dim=1)
             size = own.norm(dim=1) / (~null).sum(dim=1).clamp(min=1).sqrt()
-            return float(1.0 - (self.size_weight * size + drop).mean())
+            return 1.0 - (self.size_weight * size + drop)
 
-        return validate
+        def per_output(module: nn.Module) -> np.ndarray:
+            # of the samples that are judged by an output; NaN where there is none
+            count = torch.bincount(target, minlength=outputs.shape[1])
+            total = torch.zeros(len(count)).index_add_(0, target.cpu(), scores(module).float())
+            return torch.where(count > 0, total / count.clamp(min=1), torch.nan).double().numpy()
+
+        return Validator(per_output, lambda module: float(scores(module).mean()))
 
     def _what_is_poor(self, score: float) -> str | None:
         if score >= self._nothing_score:
@@ -364,6 +405,15 @@ class ConceptSetExplainer(LearnedExplainer):
             f"{self._nothing_score:.2f} where nothing is kept. Lower size_weight where players are "
             "few, raise n_queries or max_steps, or give more samples."
         )
+
+    def _why_nothing_was_learned(
+        self, fitted: Fitted, n_steps: int, validate: Validator
+    ) -> str | None:
+        if n_steps == 0:
+            return "no training step was made, the network is as it was drawn."
+        if self._better < -_SURELY:
+            return "on held-out samples, rankings by these values are worse than any."
+        return None
 
     def _build_network(self) -> nn.Module:
         n_out = len(self.output_names_)

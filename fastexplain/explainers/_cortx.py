@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -12,11 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastexplain.explainers._coalition_pool import coalitions_of
+from fastexplain.explainers._coalition_pool import packed_coalitions_of
 from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.explainers._learned import is_number
+from fastexplain.explainers._saved_outputs import Measure
 from fastexplain.maskers import Masker
 from fastexplain.objectives import info_nce_loss
+from fastexplain.predictors import Select
 from fastexplain.training import TargetPool, Trainer, TrainSettings, chunk_ends
 
 __all__ = ["CoRTXExplainer", "choose_positive"]
@@ -27,6 +30,8 @@ _DRAWS = 1
 # of the query budget, for positives and for coalitions of rows without labels
 _POSITIVE_SHARE, _COALITION_SHARE = 0.2, 0.5
 _FEWEST_PAIRS = 64
+# copies to choose a positive from, where the model is slow
+_FEWEST_COPIES = 4
 
 
 class CoRTXExplainer(LabelLearner):
@@ -89,13 +94,24 @@ class CoRTXExplainer(LabelLearner):
         What removed features are replaced by: the paper's reference value.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         What stands for removed features: the baseline's values, or a network that predicts
         the model's outputs without them; see ``SurrogateRemoval``.
     network : {"auto", "unet", "vit", "copy", "transformer", "hidden", "hidden_classes"} or list
         What reads images and texts; see ``FEXExplainer``.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told.
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     normalize : {"additive"} or None, default="additive"
         Spread what a row's values lack to v(all) - v(none) evenly over its features, in
         training and in ``explain``, which then asks the model once a row; or leave them as
@@ -175,6 +191,7 @@ class CoRTXExplainer(LabelLearner):
     _sample_defaults = MappingProxyType(
         {**LabelLearner._sample_defaults, "contrastive_batch_size": 128}
     )
+    _measures = MappingProxyType({"contrast_": Measure(float, 0.0, 1.0, always=False)})
 
     def __init__(
         self,
@@ -198,9 +215,12 @@ class CoRTXExplainer(LabelLearner):
         masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         network: Any = "auto",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         normalize: str | None = "additive",
         n_queries: int | None = None,
         hidden_dim: int | None = None,
@@ -239,9 +259,12 @@ class CoRTXExplainer(LabelLearner):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.network = network
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.normalize = normalize
         self.n_queries = n_queries
         self.hidden_dim = hidden_dim
@@ -268,16 +291,24 @@ class CoRTXExplainer(LabelLearner):
 
     def _prepare(self, module: Any, table: Any, seed: int, started: float) -> None:
         """Learn the encoder by contrast, without labels."""
-        if self.contrastive_steps:
+        checkpoint, known = self._checkpoint, None
+        if checkpoint is not None and checkpoint.holds_run():
+            # that run's weights have learned it
+            known = checkpoint.kept("contrast")
+        if isinstance(known, float):
+            self.contrast_ = known
+        elif self.contrastive_steps:
             train, held = self._split(table, seed)
             rng = np.random.default_rng([seed, 8])
             background = self.masker_.n_background_
             room = _POSITIVE_SHARE * self._budget() / (_DRAWS * self.n_positives * background)
             # a pair is two samples, and each sample is in several pairs
             room = min(room, self._most_held() / (2 * _DRAWS))
-            learn = table.take(train[: max(_FEWEST_PAIRS, int(room))])
-            deadline = None if self.max_time is None else started + 0.6 * float(self.max_time)
-            test = self._pairs(table.take(held[: max(_FEWEST_PAIRS, int(0.1 * room))]), rng)
+            # of a slow model, as many as a share of the time allows
+            few = self._clock.few(0.02 / (_FEWEST_COPIES * background), 4, _FEWEST_PAIRS)
+            learn = table.take(train[: max(few, int(room))])
+            deadline = self._clock.deadline(0.6)
+            test = self._pairs(table.take(held[: max(few, int(0.1 * room))]), rng)
             pairs = self._pairs(learn, rng, deadline)
             encoder = _Encoder(module.body)
             loss = _Contrast(self.temperature)
@@ -294,6 +325,8 @@ class CoRTXExplainer(LabelLearner):
                 # labels are in the checkpoint by now; what is left would take long
                 raise KeyboardInterrupt
             self.contrast_ = fitted.best_score
+            if checkpoint is not None:
+                checkpoint.keep("contrast", self.contrast_)
         if self.freeze_encoder:
             for name, parameter in module.body.named_parameters():
                 parameter.requires_grad_(name.startswith("last."))
@@ -301,14 +334,17 @@ class CoRTXExplainer(LabelLearner):
     def _unlabelled(self, table: Any, seed: int, started: float) -> dict[str, torch.Tensor] | None:
         if not self.n_masks:
             return None
-        n_masks = self.n_masks + self.n_masks % 2
+        n_masks = self._masks_in_time(self.n_masks + self.n_masks % 2)
         rng = np.random.default_rng([seed, 9])
         # a share of its own, whatever labels cost: a run that is taken up has the same
         budget = _COALITION_SHARE * self.n_queries
         rows = self._training_rows(table, rng, n_masks + 1, budget, enumerates=False)
 
         def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
-            return coalitions_of(self, part, n_masks, np.random.default_rng([seed, 10, chunk]))
+            rng = np.random.default_rng([seed, 10, chunk])
+            made = packed_coalitions_of(self, part, n_masks, rng)
+            del made["sizes"]
+            return made
 
         # asked again when a run is taken up: the checkpoint holds the labels, which cost more
         return self._collect(rows, make, started, None)
@@ -324,6 +360,10 @@ class CoRTXExplainer(LabelLearner):
     ) -> dict[str, torch.Tensor]:
         """Anchors and their positives, ``_DRAWS`` of each row; fewer rows if time runs out."""
         m = 1 if self.positives == "random" else self.n_positives
+        if m > 1:
+            # of a slow model, fewer copies rather than fewer rows
+            own = 0.02 / (_FEWEST_PAIRS * self.masker_.n_background_)
+            m = self._clock.few(own, min(_FEWEST_COPIES, m), m)
         parts: list[dict[str, torch.Tensor]] = []
         most = max(1, self._masked.chunk_rows(rows.n_columns) // m)
         for start, end in chunk_ends(len(rows), most):
@@ -340,10 +380,7 @@ class CoRTXExplainer(LabelLearner):
                 copies = self._reader.encode_masked(part, masks[:, 0], self._masked)
                 positive = {f"positive_{k}": v for k, v in copies.items()}
                 parts.append(self._encode(part) | positive)
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-    def _measured(self) -> dict[str, float]:
-        return {"contrast_": self.contrast_} if hasattr(self, "contrast_") else {}
+        return {name: torch.cat([part.pop(name) for part in parts]) for name in list(parts[0])}
 
     def _validate_parameters(self) -> None:
         super()._validate_parameters()

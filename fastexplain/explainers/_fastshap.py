@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
-from fastexplain.explainers._coalition_pool import coalition_pool, usual_share
+from fastexplain.explainers._coalition_pool import batches_of, coalition_pool, usual_share
 from fastexplain.explainers._shapley_learned import ShapleyLearner, coalition_fit, usual_size
 from fastexplain.maskers import Masker
-from fastexplain.training import TargetPool
+from fastexplain.predictors import Select
 
 __all__ = ["FastSHAPExplainer"]
 
@@ -33,13 +34,24 @@ class FastSHAPExplainer(ShapleyLearner):
         What removed features are replaced by; see ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         What stands for removed features: the baseline's values, or a network that predicts
         the model's outputs without them; see ``SurrogateRemoval``.
     network : {"auto", "unet", "vit", "copy", "transformer", "hidden", "hidden_classes"} or list
         What reads images and texts; see ``FEXExplainer``.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told.
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     normalize : {"additive"} or None, default="additive"
         Spread what a row's values lack to v(all) - v(none) evenly over its features, for which
         ``explain`` asks the model once a row; or leave them as they are.
@@ -126,9 +138,12 @@ class FastSHAPExplainer(ShapleyLearner):
         masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         network: Any = "auto",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         normalize: str | None = "additive",
         n_queries: int | None = None,
         n_masks: int = 32,
@@ -152,9 +167,12 @@ class FastSHAPExplainer(ShapleyLearner):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.network = network
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.normalize = normalize
         self.n_queries = n_queries
         self.n_masks = n_masks
@@ -182,21 +200,27 @@ class FastSHAPExplainer(ShapleyLearner):
         self._fit_encoder(table, seed, started)
         checkpoint = self._make_checkpoint(table, seed)
         validate = self._validator(table.take(held), seed)
-        n_masks = self.n_masks + self.n_masks % 2
+        n_masks = self._masks_in_time(self.n_masks + self.n_masks % 2)
         cost = n_masks + 1
         rng = np.random.default_rng([seed, 3])
-        rows = self._training_rows(table.take(train), rng, cost, enumerates=False)
-
-        pool = coalition_pool(self, rows, n_masks, [seed, 4], started, checkpoint)
+        # no name for the rows: they go once their coalitions are there
+        pool = coalition_pool(
+            self,
+            self._training_rows(table.take(train), rng, cost, enumerates=False),
+            n_masks,
+            [seed, 4],
+            started,
+            checkpoint,
+        )
         # a value is about as large as a total's share
         module = self._fresh_network(seed, usual_share(pool))
 
         def loss(network: Any, batch: dict[str, torch.Tensor]) -> Any:
             return coalition_fit(network(batch["x"], batch["null"]), batch, usual_size(module))
 
-        experience = TargetPool(pool, self.batch_size, seed)
+        experience = batches_of(pool, self.batch_size, seed)
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)
-        self._finish(module, fitted)
+        self._finish(module, fitted, validate)
 
     def _validate_parameters(self) -> None:
         super()._validate_parameters()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastexplain._warnings import warn_user
 from fastexplain.attribution import attribution_targets
 from fastexplain.explainers._fex_training import (
     ActorCritic,
@@ -25,6 +26,7 @@ from fastexplain.maskers import Masker
 from fastexplain.networks import MaskPolicy
 from fastexplain.networks._players import own_parts
 from fastexplain.objectives import PPOCoefficients
+from fastexplain.predictors import Select
 from fastexplain.training import (
     Checkpoint,
     Experience,
@@ -64,12 +66,23 @@ class FEXExplainer(LearnedExplainer):
         What removed features are replaced by; see ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         What stands for removed features: the baseline's values, or a network that predicts
         the model's outputs without them; see ``SurrogateRemoval``.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told. Real-valued outputs are
-        explained by how well a mask keeps the prediction (see Notes).
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+        Real-valued outputs are explained by how well a mask keeps the prediction (see Notes).
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     network : str or list of layers, default="auto"
         What reads images and texts: "unet", "vit", "copy", "transformer", "hidden",
         "hidden_classes". "auto" is "unet" for images and "transformer" for texts. "copy" is a
@@ -206,9 +219,12 @@ class FEXExplainer(LearnedExplainer):
         masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         network: Any = "auto",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         n_queries: int | None = None,
         n_masks: int = 128,
         hidden_dim: int | None = None,
@@ -238,9 +254,12 @@ class FEXExplainer(LearnedExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.network = network
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.n_queries = n_queries
         self.n_masks = n_masks
         self.hidden_dim = hidden_dim
@@ -292,7 +311,7 @@ class FEXExplainer(LearnedExplainer):
         policy: Any = getattr(module, "policy", module)
         if self.objective == "forward_kl" and fitted.history:
             fitted.best_score = choose_resolution(policy, validate, fitted.best_score)
-        self._finish(policy, fitted)
+        self._finish(policy, fitted, validate)
 
     # -- forward KL ------------------------------------------------------------------------
     def _forward_kl(
@@ -303,13 +322,14 @@ class FEXExplainer(LearnedExplainer):
         checkpoint: Checkpoint | None,
     ) -> tuple[Experience, nn.Module]:
         rng = np.random.default_rng([seed, 3])
-        rows = self._training_rows(rows, rng, self.n_masks)
+        n_masks = self._masks_in_time(self.n_masks)
+        rows = self._training_rows(rows, rng, n_masks)
 
         def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
             own = np.random.default_rng([seed, 4, chunk])
             inputs = self._encode(part)
             null = inputs["null"].numpy()
-            targets = attribution_targets(self._masked, part, self.n_masks, own, self._spread, null)
+            targets = attribution_targets(self._masked, part, n_masks, own, self._spread, null)
             return inputs | vars(targets)
 
         pool = self._collect(rows, make, started, checkpoint)
@@ -326,14 +346,14 @@ class FEXExplainer(LearnedExplainer):
             rows,
             inputs["x"],
             inputs["null"],
-            outputs,
+            outputs.float(),
             self._asker(outputs),
             act,
             MaskJudge(reverse),
             random_share=float(reverse or self.kind_ != "classification"),
             trajectory_length=self.trajectory_length,
             inner_updates=self.inner_updates,
-            batch_size=self.batch_size,
+            batch_size=self._batch_in_time(self.trajectory_length),
             max_queries=self._queries_left(),
             set_queries=self.masker_.n_background_,
             seed=seed,
@@ -365,4 +385,4 @@ class FEXExplainer(LearnedExplainer):
             raise ValueError(f"objective must be one of {_OBJECTIVES}, got {self.objective!r}.")
         self._validate_training("n_masks", "trajectory_length", "inner_updates")
         if self.objective == "forward_kl" and self.lambda_kl:
-            warnings.warn("lambda_kl has no effect with objective='forward_kl'.", stacklevel=3)
+            warn_user("lambda_kl has no effect with objective='forward_kl'.")

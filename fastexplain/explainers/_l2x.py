@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,9 +11,12 @@ import torch
 from torch import nn
 
 from fastexplain.explainers._learned import LearnedExplainer, is_number
+from fastexplain.explainers._saved_outputs import Measure
+from fastexplain.explainers._validators import Validator
 from fastexplain.maskers import TabularMasker
 from fastexplain.networks import TabularNetwork
 from fastexplain.objectives import distillation_loss, relaxed_subset, top_subset
+from fastexplain.predictors import Select
 from fastexplain.tables import Table
 from fastexplain.training import TargetPool, Trainer
 
@@ -45,8 +49,19 @@ class L2XExplainer(LearnedExplainer):
         What removed features are replaced by; see ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     n_queries : int, default=200_000
         About as many rows the model is asked for in ``fit``: real ones first, then rows that
         mix the values of two.
@@ -109,6 +124,7 @@ class L2XExplainer(LearnedExplainer):
 
     _score_name = "share of the outputs' movement that the chosen features keep"
     removal = "baseline"
+    _measures = MappingProxyType({"n_selected_": Measure(int, 1, 2**31)})
 
     _defaults = MappingProxyType(
         {
@@ -129,7 +145,10 @@ class L2XExplainer(LearnedExplainer):
         masker: TabularMasker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         n_queries: int | None = None,
         hidden_dim: int | None = None,
         n_blocks: int | None = None,
@@ -153,7 +172,10 @@ class L2XExplainer(LearnedExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.n_queries = n_queries
         self.hidden_dim = hidden_dim
         self.n_blocks = n_blocks
@@ -195,12 +217,13 @@ class L2XExplainer(LearnedExplainer):
         rows = self._training_rows(table.take(train), rng, 1, enumerates=False)
 
         def make(part: Table, chunk: int) -> dict[str, torch.Tensor]:
-            return self._encode(part) | {"outputs": self._masked.outputs(part).cpu().float()}
+            return self._encode(part) | {"outputs": self._masked.outputs(part).cpu()}
 
         pool = self._collect(rows, make, started, checkpoint)
         if self.kind_ == "regression":
             center, spread = pool["outputs"].mean(dim=0), pool["outputs"].std(dim=0, correction=0)
             pool["outputs"] = (pool["outputs"] - center) / torch.where(spread > 0, spread, 1.0)
+        pool["outputs"] = pool["outputs"].float()
         module = self._networks(seed)
         kind = self.kind_
 
@@ -214,7 +237,7 @@ class L2XExplainer(LearnedExplainer):
         settings = self._settings(self.max_steps, seed, started)
         fitted = self._train(Trainer(module, loss, noisy, validate, settings, checkpoint))
         # the predictor has done its part once the selector is trained
-        self._finish(module.selector, fitted)
+        self._finish(module.selector, fitted, validate)
 
     def _networks(self, seed: int) -> _SelectorPredictor:
         player = torch.from_numpy(self.masker_.player_of_column_)
@@ -233,22 +256,32 @@ class L2XExplainer(LearnedExplainer):
 
     def _validator(self, table: Table, seed: int) -> Any:
         """How far the chosen features alone take the model's outputs from v(none)."""
+        # asked at each of about ten validations
+        table = table.take(slice(0, self._clock.few(0.01, 4, len(table))))
         inputs = self._encode(table)
         full = self._masked.outputs(table).cpu().double()
-        distance = ((full - torch.from_numpy(self.base_values_)) ** 2).sum()
+        distance = ((full - torch.from_numpy(self.base_values_)) ** 2).sum(dim=0)
+        moves = distance > 0
 
-        def validate(module: nn.Module) -> float:
+        def errors(module: nn.Module) -> torch.Tensor:
             selector: Any = getattr(module, "selector", module)
             device = next(selector.parameters()).device
             with torch.inference_mode():
                 logits = _logits(selector, inputs["x"].to(device), inputs["null"].to(device))
             masks = top_subset(logits, self.n_selected_).cpu().numpy()
             kept = self._masked.values(table, masks[:, None])[:, 0].cpu().double()
-            if not float(distance) > 0:
-                return 1.0
-            return float(1.0 - ((full - kept) ** 2).sum() / distance)
+            return ((full - kept) ** 2).sum(dim=0)
 
-        return validate
+        def per_output(module: nn.Module) -> np.ndarray:
+            share = 1.0 - errors(module) / torch.where(moves, distance, 1.0)
+            return torch.where(moves, share, torch.nan).numpy()
+
+        def overall(module: nn.Module) -> float:
+            if not bool(moves.any()):
+                return 1.0
+            return float(1.0 - errors(module).sum() / distance.sum())
+
+        return Validator(per_output, overall, 0.0)
 
     # -- explaining ------------------------------------------------------------------------
     def _read_out(
@@ -258,9 +291,6 @@ class L2XExplainer(LearnedExplainer):
         n_out = len(self.output_names_) if chosen is None else 1
         # what is chosen is chosen for all outputs
         return chance[:, None].expand(-1, n_out, -1), chance.new_zeros((len(x), n_out))
-
-    def _measured(self) -> dict[str, float]:
-        return {"n_selected_": self.n_selected_}
 
     def _method(self) -> str:
         return f"L2X ({self.n_selected_} features), {self._removes()}"
@@ -327,3 +357,6 @@ class _Noisy:
 
     def seek(self, position: int) -> None:
         self.pool.seek(position)
+
+    def shrink(self, share: float) -> None:
+        self.pool.shrink(share)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastexplain._blocks import row_blocks
 from fastexplain.explainers._shapley_learned import GAP_WEIGHT, ShapleyLearner, usual_size
 from fastexplain.objectives import coalition_loss, label_loss, ranking_loss
 
@@ -22,10 +23,14 @@ _FALL, _LEAST_WEIGHT = 3.5, 3e-4
 def precision(pool: dict[str, torch.Tensor], scale: torch.Tensor) -> float:
     """What share of a label is not noise, 1 for exact ones."""
     square = scale[:, None] ** 2
-    noise = torch.where(pool["variance"] < 0, square, pool["variance"])
-    kept = torch.where(noise > 0, square / (square + noise), 1.0)
-    active = (~pool["null"])[:, None].expand_as(kept)
-    return float(kept[active].mean()) if bool(active.any()) else 1.0
+    total, count = 0.0, 0
+    for rows in row_blocks(len(pool["variance"]), pool["variance"][0].numel()):
+        variance = pool["variance"][rows]
+        noise = torch.where(variance < 0, square, variance)
+        kept = torch.where(noise > 0, square / (square + noise), 1.0)
+        kept = kept[(~pool["null"][rows])[:, None].expand_as(kept)]
+        total, count = total + float(kept.sum()), count + kept.numel()
+    return total / count if count else 1.0
 
 
 def coalition_weight(n_rows: float) -> float:

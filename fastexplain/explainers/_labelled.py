@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import nn
 
+from fastexplain._warnings import warn_user
 from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._coalition_pool import batches_of
 from fastexplain.explainers._label_losses import (
     LabelsAndCoalitions,
     coalition_weight,
@@ -22,8 +23,10 @@ from fastexplain.explainers._shapley_learned import (
     ShapleyLearner,
     typical_size,
 )
+from fastexplain.explainers._validators import Validator
 from fastexplain.labels import (
     ExactShapley,
+    Field,
     KernelShapley,
     LabelSource,
     PermutationShapley,
@@ -56,8 +59,8 @@ _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": Permu
 # times that coalitions without labels are seen at most: what is particular to a draw of few is
 # learned by heart in more, and harms what the labels teach
 _PASSES = 20
-# what is kept of labelled rows where label_cache= names a folder
-_LABEL_FIELDS = ("x", "null", "labels", "variance", "total", "used")
+# that labels of a chunk and their errors take while they are made
+_CHUNK_BYTES = 2**29
 #: stands for a label's unknown error, so that tensors hold no NaN
 _UNKNOWN = -1.0
 
@@ -119,10 +122,9 @@ class LabelLearner(ShapleyLearner):
             some = self._given(table, held, given)
             validate = self._validate_on(some, some["labels"], some["total"])
         if len(held) < _FEW_HELD:
-            warnings.warn(
+            warn_user(
                 f"{len(held)} of the labelled rows are held out to judge the explainer by, too few "
-                "for best_score_ to tell much: give more labels, or look at score(X).",
-                stacklevel=5,
+                "for best_score_ to tell much: give more labels, or look at score(X)."
             )
         scale = typical_size(pool["labels"], pool["null"])
         module = self._fresh_network(seed, scale)
@@ -139,9 +141,9 @@ class LabelLearner(ShapleyLearner):
         if free is not None:
             n_free = len(free["x"])
             size = int(np.clip(_PASSES * n_free / self.max_steps, 1, self.batch_size))
-            experience = PoolPair(experience, TargetPool(free, size, seed))
+            experience = PoolPair(experience, batches_of(free, size, seed))
         fitted = self._run(experience, module, loss, validate, seed, started, checkpoint)
-        self._finish(module, fitted)
+        self._finish(module, fitted, validate)
 
     def _loss(self, module: Any, weight: float) -> Any:
         if self.task == "ranking":
@@ -223,13 +225,15 @@ class LabelLearner(ShapleyLearner):
         """Rank ACC over all outputs, for ``task="ranking"``."""
         if self.task == "attribution":
             return super()._validate_on(inputs, labels, total)
-        truth = labels.flatten(0, 1).numpy()
+        truth, n_outputs = labels.flatten(0, 1).numpy(), labels.shape[1]
 
-        def validate(module: nn.Module) -> float:
+        def per_output(module: nn.Module) -> np.ndarray:
             ranks = decode_ranking(self._forward(module, inputs), inputs["null"])
-            return float(rank_accuracy(ranks.flatten(0, 1).numpy(), truth).mean())
+            scores = rank_accuracy(ranks.flatten(0, 1).numpy(), truth)
+            return scores.reshape(-1, n_outputs).mean(axis=0)
 
-        return validate
+        # any order has each place right as often as one of all features
+        return Validator(per_output, chance=1.0 / max(self.masker_.n_players, 1))
 
     def _method(self) -> str:
         return super()._method() + (", ranks" if self.task == "ranking" else "")
@@ -289,11 +293,10 @@ class LabelLearner(ShapleyLearner):
         gap = ((labels.sum(dim=2) - total) ** 2).mean().sqrt()
         size = (total**2).mean().sqrt()
         if self.task == "attribution" and float(gap) > 0.1 * float(size):
-            warnings.warn(
+            warn_user(
                 "The sums of labels= differ from v(all) - v(none) by "
                 f"{float(gap):.3g} in the root mean square, and these are {float(size):.3g}: are "
-                "they Shapley values of this model and output, under this baseline?",
-                stacklevel=6,
+                "they Shapley values of this model and output, under this baseline?"
             )
 
     # -- making labels ---------------------------------------------------------------------
@@ -323,6 +326,7 @@ class LabelLearner(ShapleyLearner):
                 np.random.default_rng([seed, 3]),
                 source.most_queries,
                 self._label_share * self.n_queries,
+                per_player=2,
             )
         copies = self.n_copies
         if copies is None:
@@ -347,12 +351,19 @@ class LabelLearner(ShapleyLearner):
                 made = self._label_chunk(part, source, copies, [seed, 4, chunk])
                 return {name: tensor.numpy() for name, tensor in made.items()}
 
-            found = cached_arrays(self.label_cache, key, _LABEL_FIELDS, arrays)
+            fields = _label_fields(len(part), copies, null.shape[1], len(self.output_names_))
+            found = cached_arrays(self.label_cache, key, fields, arrays)
             return {name: torch.from_numpy(array) for name, array in found.items()}
 
-        pool = self._collect(rows, make, started, checkpoint)
+        cells = null.shape[1] * len(self.output_names_) * (1 + copies)
+        most = max(1, _CHUNK_BYTES // (16 * cells))
+        pool = self._collect(rows, make, started, checkpoint, most=most)
         used = pool.pop("used")
-        flat = {name: tensor.flatten(0, 1)[used.flatten()] for name, tensor in pool.items()}
+        flat = {}
+        for name in list(pool):
+            # one after the other: two whole pools would take twice the memory
+            tensor = pool.pop(name).flatten(0, 1)
+            flat[name] = tensor if bool(used.all()) else tensor[used.flatten()]
         return flat, validate, len(used)
 
     def _source(self, null: np.ndarray) -> LabelSource:
@@ -367,7 +378,8 @@ class LabelLearner(ShapleyLearner):
         if not self._limited():
             budget = min(budget, float(self.n_queries))
         if budget < float("inf"):
-            fewest = max(_FEWEST, 4 * null.shape[1])
+            hurried = self._is_short_of_time()
+            fewest = 2 * null.shape[1] + 2 if hurried else max(_FEWEST, 4 * null.shape[1])
             affordable = budget / max(len(null), 1) / self.masker_.n_background_
             while size > fewest and masks_needed(null, size).mean() > 2 * affordable:
                 size //= 2
@@ -382,7 +394,7 @@ class LabelLearner(ShapleyLearner):
         null = inputs["null"].numpy()
         n, n_players = null.shape
         n_out = len(self.output_names_)
-        values = np.zeros((n, 1 + copies, n_players, n_out))
+        values = np.zeros((n, 1 + copies, n_players, n_out), dtype=np.float32)
         variance = np.zeros_like(values)
         full = np.zeros((n, 1 + copies, n_out))
         keep = np.ones((n, 1 + copies, n_players), dtype=bool)
@@ -435,3 +447,17 @@ class LabelLearner(ShapleyLearner):
         whole = isinstance(copies, int | np.integer) and not isinstance(copies, bool)
         if copies is not None and not (whole and copies >= 0):
             raise ValueError(f"n_copies must be a whole number, 0 or more, got {copies!r}.")
+
+
+def _label_fields(n: int, copies: int, n_players: int, n_out: int) -> dict[str, Field]:
+    """What is kept of labelled rows and their copies where label_cache= names a folder."""
+    rows = n, 1 + copies
+    return {
+        # as the network reads them, missing cells included
+        "x": Field(rows, None, nan=True, more=True),
+        "null": Field((*rows, n_players), "bool"),
+        "labels": Field((*rows, n_out, n_players), "float32"),
+        "variance": Field((*rows, n_out, n_players), "float32"),
+        "total": Field((*rows, n_out), "float32"),
+        "used": Field(rows, "bool"),
+    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import numbers
+import os
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
@@ -16,13 +16,17 @@ import torch
 from scipy.special import expit
 from torch import nn
 
+from fastexplain._warnings import warn_user
 from fastexplain.attribution import attribution_targets
 from fastexplain.attribution._scores import prediction_scores
 from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._announce import LONG_FIT, announce, tell_what_is_rare
 from fastexplain.explainers._saving import SavedState
-from fastexplain.explainers._time_limits import queries_in_time
+from fastexplain.explainers._time_limits import FitTime, measure_speed
+from fastexplain.explainers._validators import Validator, poor_outputs
 from fastexplain.metrics import rank_correlation
 from fastexplain.networks import TabularEncoder
+from fastexplain.persistence import check_savable
 from fastexplain.readers import Reader, make_reader
 from fastexplain.tables import Table
 from fastexplain.training import (
@@ -43,6 +47,16 @@ _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
 # of n_queries, and queries, beyond which fit says that it asked for more
 _MUCH_MORE, _FEW_QUERIES = 2.0, 2000
+# of max_time: what a batch of samples may ask for, and what all training samples may
+_BATCH_TIME, _ASK_TIME = 0.03, 0.3
+# and what tells one model from another
+_SIGNATURE_TIME = 0.02
+# held-out scores below are warned of
+_POOR = 0.5
+# what ends a run that may be taken up again
+_GOES_ON = ("interrupt", "max_time")
+# coalitions of a sample, where the model is slow
+_FEWEST_MASKS = 8
 # rows, and images or texts, between two looks at the clock, the keyboard and the disk
 _TABLE_CHUNK, _SAMPLE_CHUNK = 1024, 128
 
@@ -85,8 +99,8 @@ class LearnedExplainer(SavedState):
     )
     _network: Any
     _reader: Reader
-    #: about as many as the model answers in max_time
-    _queries_in_time: float = float("inf")
+    #: that of the fit in progress, if one is asked for
+    _checkpoint: Checkpoint | None = None
 
     def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
         """Learn to explain a fitted model.
@@ -118,15 +132,29 @@ class LearnedExplainer(SavedState):
         """Fit a copy and take its state, so that a failed fit leaves this estimator as it was."""
         self._validate_parameters()
         trial = type(self)(**self.get_params(deep=False))
-        # whatever mode the caller is in: networks are trained here
-        with torch.inference_mode(False), torch.enable_grad():
-            fit(trial)
+        try:
+            # whatever mode the caller is in: networks are trained here
+            with torch.inference_mode(False), torch.enable_grad():
+                fit(trial)
+            # not before: what comes after training can be interrupted, too
+            if trial._checkpoint is not None and trial.stopped_by_ not in _GOES_ON:
+                trial._checkpoint.finish()
+        finally:
+            held = trial.__dict__.pop("_checkpoint", None)
+            if held is not None:
+                held.close()
         for name in [name for name in vars(self) if _is_fitted(name)]:
             delattr(self, name)
         params = self.get_params(deep=False)
         for name in vars(trial).keys() - params.keys():
             setattr(self, name, getattr(trial, name))
         return self
+
+    def _make_masker(self, X: Any, model: Any) -> Any:
+        masker = super()._make_masker(X, model)
+        # before the model is asked anything
+        check_savable(self, masker, X)
+        return masker
 
     def _begin_fit(self, X: Any, y: Any, model: Any) -> Any:
         samples = super()._begin_fit(X, y, model)
@@ -135,20 +163,54 @@ class LearnedExplainer(SavedState):
             # this is the copy that is fitted: the user's own parameters stay as they are
             if getattr(self, name) is None:
                 setattr(self, name, value)
-        self._warn_if_deaf(samples, 7)
-        known = None
-        if self.checkpoint is not None:
-            # what was chosen by it must be chosen again when a run is taken up
-            known = Checkpoint.kept_before(self.checkpoint, "queries_in_time")
-        if known is None:
-            few = samples.take(slice(0, 32))
-            known = queries_in_time(self._masked, few, self.max_time, float(self.n_queries))
-        self._queries_in_time = known
+        self._measure(samples)
         return samples
+
+    def _make_clock(self) -> FitTime:
+        clock = super()._make_clock()
+        if self.checkpoint is not None and clock.max_time is not None:
+            # what was chosen by it must be chosen again when a run is taken up
+            kept = Checkpoint.kept_before(self.checkpoint, "queries_in_time")
+            if kept is not None:
+                clock.seconds_per_query, clock.known = clock.max_time / kept, True
+        return clock
+
+    def _measure(self, samples: Any) -> None:
+        """Find out how fast the model is, and tell what the fit will take and can learn."""
+        clock, planned = self._clock, float(self.n_queries)
+        if self._masked.removal is not None:
+            clock.seconds_per_query = 0.0  # a surrogate answers in the model's place
+        elif not clock.known and (clock.limited or clock.seconds_per_query * planned > LONG_FIT):
+            # without a limit, few rows tell at most what many take: a second look only where
+            # that would be long
+            measure_speed(self._masked, samples.take(slice(0, 32)), clock, planned)
+        announce(type(self).__name__, clock, planned, self.max_steps, self.verbose)
+        if self.verbose:
+            tell_what_is_rare(samples, self._masked, self.output_names_)
+
+    @property
+    def _queries_in_time(self) -> float:
+        """About as many queries as the model answers in max_time; infinite without a limit."""
+        return self._clock.queries()
 
     def _budget(self) -> int:
         """``n_queries``, or what the model answers of them in ``max_time``."""
         return int(min(float(self.n_queries), self._queries_in_time))
+
+    def _is_short_of_time(self) -> bool:
+        """Whether the model answers fewer queries in ``max_time`` than the fit would ask."""
+        return self._queries_in_time < float(self.n_queries)
+
+    def _batch_in_time(self, queries_a_sample: int) -> int:
+        """Samples of a batch whose queries take no more than a share of ``max_time``."""
+        own = queries_a_sample * self.masker_.n_background_
+        return self._clock.few(_BATCH_TIME / own, 2, self.batch_size)
+
+    def _masks_in_time(self, n_masks: int) -> int:
+        """Coalitions of a training sample: fewer where time would buy few samples otherwise."""
+        own = _ASK_TIME / (_FEWEST_ROWS * self.masker_.n_background_)
+        most = self._clock.few(own, min(_FEWEST_MASKS, n_masks), n_masks)
+        return most - most % 2 if most < n_masks else n_masks
 
     def _validate_parameters(self) -> None:
         raise NotImplementedError
@@ -222,11 +284,13 @@ class LearnedExplainer(SavedState):
         n_masks: int,
         budget: float | None = None,
         enumerates: bool = True,
+        per_player: int = 1,
     ) -> Any:
         """As many samples as the query budget buys: real ones first, then ones drawn near them.
 
         ``budget`` is what is left of ``n_queries`` by default. A sample takes ``n_masks``
-        queries, or, where it is enumerated, as many as it has coalitions.
+        queries, or, where it is enumerated, as many as it has coalitions; then ``per_player``
+        numbers are kept of each player and output.
         """
         per_row = float(n_masks)
         if enumerates:
@@ -238,13 +302,15 @@ class LearnedExplainer(SavedState):
         left = self.n_queries - self._masked.n_queries if budget is None else budget
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
-        numbers = self._reader.numbers()
+        # what the network reads of a row, flags of its players, v(all) - v(none), and the row
+        n_bytes = 4 * (self._reader.numbers() + n_out) + n_players
+        n_bytes += 8 * rows.n_columns if isinstance(rows, Table) else 0
         if enumerates:
-            numbers += n_players * (n_out + 2)
+            n_bytes += 4 * n_out * (per_player * n_players + 1)
         else:
-            # coalitions are kept with their answers, a byte a player
-            numbers += n_masks * (n_players // 4 + n_out) + n_out
-        wanted = min(wanted, max(1, POOL_BYTES // (4 * numbers)))
+            # coalitions are kept as bits, with their answers, sizes and weights
+            n_bytes += n_masks * (n_players // 8 + 1 + 4 * n_out + 8)
+        wanted = min(wanted, max(1, POOL_BYTES // n_bytes))
         if wanted > len(rows):
             drawn = self._reader.mix(rows, wanted - len(rows), rng)
             if drawn is not None:
@@ -264,20 +330,27 @@ class LearnedExplainer(SavedState):
         started: float,
         checkpoint: Checkpoint | None,
         time_share: float = 0.5,
+        most: int | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Ask the model for what the network is to learn, in a share of the time at most."""
+        """Ask the model for what the network is to learn, in a share of the time at most.
+
+        ``most`` rows at once, where these take much memory.
+        """
         from tqdm.auto import tqdm
 
         deadline = None if self.max_time is None else started + time_share * float(self.max_time)
+        size = _TABLE_CHUNK if isinstance(rows, Table) else _SAMPLE_CHUNK
         with tqdm(total=len(rows), desc="queries", unit="row", disable=not self.verbose) as bar:
             return collect(
                 rows,
                 make,
                 held=checkpoint.pool() if checkpoint else None,
-                save=checkpoint.save_pool if checkpoint else None,
+                save=checkpoint.save_rows if checkpoint else None,
                 deadline=deadline,
                 progress=bar,
-                most=_TABLE_CHUNK if isinstance(rows, Table) else _SAMPLE_CHUNK,
+                most=size if most is None else min(size, most),
+                # of a slow model one row at a time: its coalitions alone take long
+                first=1 if self._is_short_of_time() else 4,
             )
 
     def _body(self, per_player: int, whole: int) -> Any:
@@ -292,12 +365,13 @@ class LearnedExplainer(SavedState):
         # not told which values seem inert: where that is wrong, the score shall show it
         truth = attribution_targets(self._masked, table, size, rng, self._spread)
         reference = truth.mean.flatten(0, 1).numpy()
+        n_outputs = truth.mean.shape[1]
 
-        def validate(module: nn.Module) -> float:
+        def per_output(module: nn.Module) -> np.ndarray:
             found = self._forward(module, inputs).float().reshape(reference.shape).numpy()
-            return float(rank_correlation(found, reference).mean())
+            return rank_correlation(found, reference).reshape(-1, n_outputs).mean(axis=0)
 
-        return validate
+        return Validator(per_output)
 
     @torch.inference_mode()
     def _forward(self, module: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -314,11 +388,12 @@ class LearnedExplainer(SavedState):
         """Coalitions a row, and rows, of a tenth of the budget at most."""
         null = self._nulls(table)
         room = 0.1 * self._budget() / self.masker_.n_background_
+        least_masks, least_rows = (8, 4) if self._is_short_of_time() else (64, 16)
         # fewer rows rather than poorer ones: noise in what is compared with lowers the score
         few = null[:_FEWEST_ROWS]
-        while size > 64 and masks_needed(few, size).sum() > room:
+        while size > least_masks and masks_needed(few, size).sum() > room:
             size //= 2
-        n = int(max(16, room / masks_needed(null, size).mean()))
+        n = int(max(least_rows, room / masks_needed(null, size).mean()))
         return size, table.take(slice(0, n))
 
     def _planned_queries(self) -> float:
@@ -330,8 +405,9 @@ class LearnedExplainer(SavedState):
         return max(self.n_queries - self._masked.n_queries, self.n_queries // 2)
 
     def _most_held(self) -> int:
-        """Encoded samples that fit into the memory that may be taken."""
-        return max(_FEWEST_ROWS, POOL_BYTES // (4 * max(self._reader.numbers(), 1)))
+        """Encoded samples that fit, with their outputs, into the memory that may be taken."""
+        numbers = self._reader.numbers() + 3 * len(self.output_names_)
+        return max(_FEWEST_ROWS, POOL_BYTES // (4 * numbers + self.masker_.n_players))
 
     def _encoded_with_outputs(self, samples: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """What the network reads of samples, and the model's outputs, on the CPU."""
@@ -339,7 +415,8 @@ class LearnedExplainer(SavedState):
         outputs = inputs.pop("outputs", None)
         if outputs is None:
             outputs = self._masked.outputs(samples)
-        return inputs, outputs.cpu().float()
+        # in the precision of the model: real-valued outputs may differ by little of their size
+        return inputs, outputs.cpu()
 
     def _asker(self, outputs: torch.Tensor) -> Any:
         """Ask for f in [0, 1] of masked samples, some of those that ``outputs`` belong to."""
@@ -375,14 +452,20 @@ class LearnedExplainer(SavedState):
     def _make_checkpoint(self, table: Table, seed: int, given_too: Any = None) -> Checkpoint | None:
         # asked with and without a checkpoint, so that both spend the same queries
         some = table.take(slice(None, None, max(1, len(table) // 32)))
-        signature = self._masked.signature(some)
+        some = some.take(slice(0, self._clock.few(_SIGNATURE_TIME / 4, 1, 64)))
+        asked = copy.copy(self._masked)
+        if self.removal_ is not self.removal:
+            # of a surrogate of this fit's own the model tells: max_time may have ended its training
+            asked.removal = None
+        signature = asked.signature(some)
+        self._masked.n_queries = asked.n_queries
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, int | np.integer):
             raise ValueError("checkpoint= needs random_state to be an int, to resume the same run.")
-        # what changes nothing but speed, and where results go
+        # what changes nothing but speed, where results go, and what the model's answers tell
         skip = {"checkpoint", "label_cache", "verbose", "max_time", "device"}
-        skip |= {"n_jobs", "model_batch_size"}
+        skip |= {"n_jobs", "model_batch_size", "select"}
         masker = ("masker", "baseline", "groups", "removal")
         given = self.get_params(deep=False).items()
         parts = {k: repr(v) for k, v in given if k not in skip.union(masker)}
@@ -395,9 +478,11 @@ class LearnedExplainer(SavedState):
             signature,
             given_too,
         )
-        checkpoint = Checkpoint(self.checkpoint, str(joblib.hash(content, hash_name="sha1")))
-        checkpoint.keep("queries_in_time", self._queries_in_time)
-        return checkpoint
+        fingerprint = str(joblib.hash(content, hash_name="sha1"))
+        masked = self._masked
+        self._checkpoint = Checkpoint(self.checkpoint, fingerprint, lambda: masked.n_queries)
+        self._checkpoint.keep("queries_in_time", self._queries_in_time)
+        return self._checkpoint
 
     def _masker_fingerprint(self) -> Any:
         if self._schema is not None:
@@ -405,45 +490,86 @@ class LearnedExplainer(SavedState):
         return type(self.masker_).__name__, self.masker_.feature_names_, self.masker_.removal
 
     def _train(self, trainer: Trainer) -> Fitted:
-        fitted = trainer.run()
-        if trainer.checkpoint is not None and fitted.stopped_by not in ("interrupt", "max_time"):
-            trainer.checkpoint.finish()
-        return fitted
+        return trainer.run()
 
-    def _finish(self, module: nn.Module, fitted: Fitted) -> None:
-        """Store what was learned, and say so when it is poor."""
+    def _all_queries(self, stopped_by: str) -> int:
+        """What this run asked for, in earlier processes of it and those that train along, too."""
+        asked = self._masked.n_queries
+        if self._checkpoint is not None and int(os.environ.get("RANK", 0)) == 0:
+            asked += self._checkpoint.queries_before
+        several = int(os.environ.get("WORLD_SIZE", 1))
+        # of processes that were interrupted, some may not come here
+        if several == 1 or stopped_by == "interrupt" or not torch.distributed.is_initialized():
+            return asked
+        of_all: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(of_all, asked)
+        return sum(of_all)
+
+    def _finish(
+        self, module: nn.Module, fitted: Fitted, validate: Validator, earlier_steps: int = 0
+    ) -> None:
+        """Store what was learned, and say so when it is poor.
+
+        ``earlier_steps`` are those of stages before the one that ``fitted`` is of.
+        """
         self._network = module
         self._fingerprint = self._masked.outputs(self._reader.fingerprint_samples()).cpu()
         self.history_ = fitted.history
         self.n_iter_ = fitted.n_steps
         self.best_score_ = fitted.best_score
+        self.best_scores_ = np.full(len(self.output_names_), np.nan)
+        if fitted.n_steps + earlier_steps > 0:
+            self.best_scores_ = np.asarray(validate.per_output(module), dtype=np.float64)
+        self.caution_ = self._why_nothing_was_learned(
+            fitted, fitted.n_steps + earlier_steps, validate
+        )
         self.stopped_by_ = fitted.stopped_by
-        self.n_model_queries_ = self._masked.n_queries
-        if self.n_model_queries_ > max(_MUCH_MORE * self._planned_queries(), _FEW_QUERIES):
-            warnings.warn(
-                f"The model was asked for {self.n_model_queries_:,} samples, more than n_queries="
-                f"{self.n_queries}: with fewer there would have been too little to learn from.",
-                stacklevel=6,
+        self.n_model_queries_ = self._all_queries(fitted.stopped_by)
+        own = self._masked.n_queries
+        if own > max(_MUCH_MORE * self._planned_queries(), _FEW_QUERIES):
+            warn_user(
+                f"The model was asked for {own:,} samples, more than n_queries="
+                f"{self.n_queries}: with fewer there would have been too little to learn from."
             )
-        if fitted.n_steps == 0 and fitted.stopped_by == "max_time":
-            warnings.warn(
+        if fitted.n_steps + earlier_steps == 0 and fitted.stopped_by == "max_time":
+            warn_user(
                 "No training step was made: max_time ran out while the model was asked. Raise "
-                "max_time, or lower n_queries or the number of labels.",
-                stacklevel=6,
+                "max_time, or lower n_queries or the number of labels."
             )
             return
         poor = self._what_is_poor(fitted.best_score)
         if poor is not None and self.masker_.n_players > 1 and fitted.stopped_by != "interrupt":
-            warnings.warn(f"The explainer agrees poorly with {poor}", stacklevel=6)
+            warn_user(f"The explainer agrees poorly with {poor}")
 
     def _what_is_poor(self, score: float) -> str | None:
-        """What to warn of where the held-out score is low, and what may help."""
-        if score >= 0.5:
+        """What to warn of where a held-out score is low, and what may help."""
+        cure = "Raise n_queries or max_steps, or give more rows."
+        if not self._repeats:
+            cure = "The model answers at random, see above: more queries are no cure."
+        if score < _POOR:
+            return (
+                f"held-out attributions ({self._score_name} {score:.2f}, see best_score_). {cure}"
+            )
+        hidden = poor_outputs(self.best_scores_, self.output_names_, _POOR)
+        if not hidden:
             return None
         return (
-            f"held-out attributions ({self._score_name} {score:.2f}, see best_score_). Raise "
-            "n_queries or max_steps, or give more rows."
+            f"held-out attributions of the outputs {hidden} (see best_scores_), which the average "
+            f"of all outputs hides ({self._score_name} {score:.2f}). {cure}"
         )
+
+    def _why_nothing_was_learned(
+        self, fitted: Fitted, n_steps: int, validate: Validator
+    ) -> str | None:
+        """Why values tell nothing; None where something was learned."""
+        if n_steps == 0:
+            return "no training step was made, the network is as it was drawn."
+        if self.masker_.n_players > 1 and fitted.best_score <= validate.chance:
+            return (
+                f"the explainer is no better than chance ({self._score_name} "
+                f"{fitted.best_score:.2f} on held-out samples)."
+            )
+        return None
 
     # -- explaining ------------------------------------------------------------------------
     def _chunks(self, samples: Any) -> list[slice]:
@@ -470,6 +596,11 @@ class LearnedExplainer(SavedState):
             encoded = self._encode(samples)
             return encoded, encoded.pop("outputs")
         return super()._encoded_outputs(samples, asks, start)
+
+    def _quality(self) -> dict[str, Any]:
+        score = self.best_score_ if np.isfinite(self.best_score_) else None
+        name = f"held-out {self._score_name}"
+        return super()._quality() | {"score": score, "score_name": name}
 
     @torch.inference_mode()
     def _attribute(

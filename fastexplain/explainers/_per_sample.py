@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from fastexplain.attribution import exact_attribution
 from fastexplain.attribution._exact import _KINDS as KINDS
 from fastexplain.attribution._scores import prediction_scores
-from fastexplain.explainers._base import PROBE_ROWS, BaseExplainer
+from fastexplain.explainers._base import BaseExplainer
+from fastexplain.explainers._sample_masks import SampleMasks, content_numbers
 from fastexplain.maskers import Masker
+from fastexplain.predictors import Select
 from fastexplain.tables import Table
 
 __all__ = ["ExactExplainer", "RISEExplainer"]
@@ -19,6 +22,7 @@ __all__ = ["ExactExplainer", "RISEExplainer"]
 
 class _PerSampleExplainer(BaseExplainer):
     _pickles_model = True
+    _may_be_baseline = True
 
     def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
         """Take the baseline from X and keep the model; nothing is learned.
@@ -41,11 +45,7 @@ class _PerSampleExplainer(BaseExplainer):
 
     def _take(self, X: Any, y: Any, model: Any) -> None:
         self._validate_parameters()
-        samples = self._begin_fit(X, y, model)
-        few = samples.take(slice(0, PROBE_ROWS))
-        # rows that are the baseline themselves tell nothing of the model
-        if not self.masker_.null_players(few).all():
-            self._warn_if_deaf(few, 4)
+        self._begin_fit(X, y, model)
 
     def _bases(self, samples: Any) -> np.ndarray:
         return self._own_bases(samples)
@@ -70,11 +70,22 @@ class ExactExplainer(_PerSampleExplainer):
         See ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         What stands for removed features: the baseline's values, or a network that predicts
         the model's outputs without them; see ``SurrogateRemoval``.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told.
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     model_batch_size : int, optional
         Most rows in one call of the model.
     n_jobs : int, optional
@@ -120,8 +131,11 @@ class ExactExplainer(_PerSampleExplainer):
         masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         model_batch_size: int | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -130,8 +144,11 @@ class ExactExplainer(_PerSampleExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.model_batch_size = model_batch_size
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -146,7 +163,7 @@ class ExactExplainer(_PerSampleExplainer):
         return values, None if self.kind == "shapley" else neutral
 
     def _method(self) -> str:
-        return f"exact ({self.kind})"
+        return f"exact ({self.kind}), {self._removes()}"
 
 
 class RISEExplainer(_PerSampleExplainer):
@@ -161,10 +178,13 @@ class RISEExplainer(_PerSampleExplainer):
         Queries a row.
     keep : float, default=0.5
         Probability that a mask keeps a feature.
-    masker, baseline, groups, output, model_batch_size, n_jobs
+    masker, baseline, groups, categorical, removal, output, output_names, select,
+    model_batch_size, n_jobs
         As in ``ExactExplainer``.
     random_state : int, RandomState or None
-        Draws the masks; the same masks serve every row.
+        Draws the masks. Each row has its own, drawn from this and from the row's content: equal
+        rows get equal masks, whatever stands beside them, and errors of different rows are
+        independent of each other.
 
     See Also
     --------
@@ -190,8 +210,11 @@ class RISEExplainer(_PerSampleExplainer):
         masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         model_batch_size: int | None = None,
         n_jobs: int | None = None,
         random_state: Any = None,
@@ -201,14 +224,17 @@ class RISEExplainer(_PerSampleExplainer):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.model_batch_size = model_batch_size
         self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, *, model: Any = None) -> Self:
-        """Take the baseline from X, keep the model, draw the masks.
+        """Take the baseline from X and keep the model; masks are drawn for each row explained.
 
         Parameters
         ----------
@@ -224,20 +250,8 @@ class RISEExplainer(_PerSampleExplainer):
         self
         """
         self._take(X, y, model)
-        seed = self._seed()
-        rng = np.random.default_rng(seed)
-        self._masks = rng.random((int(self.n_masks), self.masker_.n_players)) < self.keep
-        self._more_masks = [seed, 1]
+        self._masks = SampleMasks(self._seed(), int(self.n_masks), float(self.keep))
         return self
-
-    def _wide_masks(self, n_players: int) -> np.ndarray:
-        """The masks, with more players for texts that are longer than those of ``fit``."""
-        missing = n_players - self._masks.shape[1]
-        if missing <= 0:
-            return self._masks
-        # drawn player by player: a player's draws do not depend on how many follow
-        drawn = np.random.default_rng(self._more_masks).random((missing, len(self._masks)))
-        return np.concatenate([self._masks, drawn.T < self.keep], axis=1)
 
     def _validate_parameters(self) -> None:
         if not isinstance(self.keep, float | np.floating) or not 0.0 < self.keep < 1.0:
@@ -247,29 +261,38 @@ class RISEExplainer(_PerSampleExplainer):
             raise ValueError(f"n_masks must be a whole number of at least 1, got {self.n_masks!r}.")
 
     def _explain_table(self, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
-        masked, n_masks = self._need_model(), len(self._masks)
+        masked, masks = self._need_model(), self._masks
         null = masked.masker.null_players(table)
-        masks = self._wide_masks(null.shape[1])
-        weights = torch.from_numpy(masks.astype(np.float64))
-        step = max(1, masked.chunk_rows(table.n_columns) // n_masks)
+        step = max(1, masked.chunk_rows(table.n_columns) // masks.n_masks)
         parts = []
         for start in range(0, len(table), step):
             part = table.take(slice(start, start + step))
-            answers = masked.values(part, masks).cpu().double()
-            if self._spread is not None:
-                full = masked.outputs(part).cpu().double()
-                answers = prediction_scores(answers, full, self._spread.double())
-            total = answers.sum(dim=1, keepdim=True)
-            # f that is zero under every mask prefers none of them
-            equal = torch.full_like(answers, 1.0 / n_masks)
-            share = torch.where(total > 0, answers / total.clamp(min=1e-300), equal)
-            parts.append(torch.einsum("tn,btk->bnk", weights, share))
+            parts.append(self._explain_part(part, null.shape[1]))
         values = torch.cat(parts).numpy()
         if not isinstance(table, Table):
             # players that a text or image lacks must not get a sample's noise
-            values = np.where(null[:, :, None], self.keep, values)
+            values = np.where(null[:, :, None], masks.keep, values)
         # a feature without effect is kept by as large a share as the masks keep it
-        return values, np.full((len(table), values.shape[2]), self.keep)
+        return values, np.full((len(table), values.shape[2]), masks.keep)
+
+    def _explain_part(self, part: Any, n_players: int) -> torch.Tensor:
+        """Values (B, N, K) of a few samples, block by block of their masks."""
+        masked, masks = self._need_model(), self._masks
+        numbers, spread = content_numbers(part), self._spread
+        full = torch.zeros(()) if spread is None else masked.outputs(part).cpu().double()
+        total = kept = weighted = torch.zeros(())
+        for block in masks.blocks():
+            drawn = masks.draw(numbers, block, n_players)
+            answers = masked.values(part, drawn).cpu().double()
+            if spread is not None:
+                answers = prediction_scores(answers, full, spread.double())
+            weights = torch.from_numpy(drawn).double().transpose(1, 2)
+            total = total + answers.sum(dim=1, keepdim=True)
+            kept = kept + weights.sum(dim=2, keepdim=True)
+            weighted = weighted + weights @ answers
+        # f that is zero under every mask prefers none of them
+        share = weighted / total.clamp(min=1e-300)
+        return torch.where(total > 0, share, kept / masks.n_masks)
 
     def _method(self) -> str:
-        return f"RISE ({self.n_masks} masks)"
+        return f"RISE ({self._masks.n_masks} masks), {self._removes()}"

@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from fastexplain._containers import plain_container
+from fastexplain._warnings import warn_user
+from fastexplain.images import found_channels
 from fastexplain.maskers import ImageMasker, TabularMasker, TextMasker
+from fastexplain.maskers._image_sizes import size_of_processor, sizes_differ
 from fastexplain.predictors import parts_of
 from fastexplain.readers._forms import Form
 from fastexplain.readers._text import common_texts
@@ -23,8 +27,11 @@ __all__ = [
     "same_classes",
 ]
 
+# sides of grey images are hardly ever shorter
+_SMALL_IMAGE = 8
 
-def make_masker(X: Any, model: Any, baseline: Any, groups: Any) -> Any:
+
+def make_masker(X: Any, model: Any, baseline: Any, groups: Any, categorical: Any = None) -> Any:
     """The masker that fits the data, where the user names none.
 
     Parameters
@@ -32,37 +39,69 @@ def make_masker(X: Any, model: Any, baseline: Any, groups: Any) -> Any:
     X : table, images or texts
     model : object
         A pipeline of texts brings its tokenizer.
-    baseline, groups : object
+    baseline, groups, categorical : object
         Of tables.
     """
-    first = _first(X)
+    for_tables = baseline, groups, categorical
+    known = plain_container(X) if not hasattr(X, "getbands") else X
+    first = _first(known)
     # bytes are no texts, of which the masker tells
     if isinstance(first, str | bytes):
-        _refuse_for_tables(baseline, groups, "texts")
+        _refuse_for_tables(*for_tables, "texts")
         return TextMasker(_tokenizer_of(model), max_length=parts_of(model).max_length)
     # a picture without its list is one, too: of that the masker tells
-    images = getattr(X, "ndim", 0) in (3, 4) or hasattr(first, "getbands") or hasattr(X, "getbands")
-    if images or getattr(first, "ndim", 0) in (2, 3):
-        _refuse_for_tables(baseline, groups, "images")
-        return ImageMasker()
-    return TabularMasker(baseline=baseline, groups=groups)
+    axes = getattr(known, "ndim", 0) or 1 + getattr(first, "ndim", 0)
+    if axes in (3, 4) or hasattr(first, "getbands") or hasattr(known, "getbands"):
+        _refuse_for_tables(*for_tables, "images")
+        if axes == 3:
+            _warn_of_series(known)
+        return _with_size(ImageMasker(), model, X)
+    return TabularMasker(baseline=baseline, groups=groups, categorical=categorical)
 
 
 def _first(X: Any) -> Any:
-    """The first sample of a list, or of a one-dimensional array or Series."""
-    if isinstance(X, str):
-        return X
+    """The first sample of a list, or of a one-dimensional array or Series, that is not missing."""
     if isinstance(X, list | tuple):
-        return X[0] if X else None
-    if getattr(X, "ndim", 0) == 1 and len(X) and not hasattr(X, "columns"):
-        return np.asarray(X, dtype=object)[0]
+        return next((x for x in X if x is not None and x is x), None)
+    if len(getattr(X, "shape", ())) == 1 and len(X) and not hasattr(X, "columns"):
+        return next((x for x in X if isinstance(x, str | bytes)), None)
     return None
 
 
-def _refuse_for_tables(baseline: Any, groups: Any, what: str) -> None:
-    if not (isinstance(baseline, str) and baseline == "mean") or groups is not None:
+def _warn_of_series(X: Any) -> None:
+    """Say what is done with an array of three axes that is not clearly images."""
+    first = X[0]
+    if hasattr(first, "getbands"):
+        return
+    shape, sides = (len(X), *first.shape), tuple(first.shape)
+    found_channels(shape, "auto", isinstance(X, list | tuple))  # what is one image is refused
+    floating = "float" in str(first.dtype)
+    if floating and (sides[0] != sides[1] or min(sides) < _SMALL_IMAGE):
+        warn_user(
+            f"X of shape {shape} is taken for {len(X)} grey images of {sides[0]} x {sides[1]} "
+            "pixels, whose patches are the players; say masker=ImageMasker() if they are. Series "
+            "or sequences of shape (n, time, features) are explained as a table: rows "
+            "[x.ravel() for x in X], with groups= of columns as players, and as the model a "
+            f"function that gives rows the shape ({sides[0]}, {sides[1]}) back."
+        )
+
+
+def _with_size(masker: ImageMasker, model: Any, X: Any) -> ImageMasker:
+    """A masker that resizes images of several sizes to the one that the model's processor names."""
+    if masker.size is None and sizes_differ(X):
+        named_size = size_of_processor(parts_of(model).image_processor)
+        if named_size is not None:
+            masker.size, masker.resample = named_size
+    return masker
+
+
+def _refuse_for_tables(baseline: Any, groups: Any, categorical: Any, what: str) -> None:
+    default = isinstance(baseline, str) and baseline == "mean"
+    if not default or groups is not None or categorical is not None:
         cure = "ImageMasker(fill=)" if what == "images" else "TextMasker(fill=)"
-        raise ValueError(f"baseline= and groups= are for tables; {what} take masker={cure}.")
+        raise ValueError(
+            f"baseline=, groups= and categorical= are for tables; {what} take masker={cure}."
+        )
 
 
 def _tokenizer_of(model: Any) -> Any:
@@ -75,8 +114,8 @@ def _tokenizer_of(model: Any) -> Any:
     return parts.tokenizer
 
 
-def fresh_masker(given: Any, model: Any) -> Any:
-    """A masker of the same parameters, not fitted; of texts, with the model's tokenizer."""
+def fresh_masker(given: Any, model: Any, X: Any = None) -> Any:
+    """A masker of the same parameters, not fitted, with the model's tokenizer or image size."""
     if isinstance(given, type) or not (hasattr(given, "wrap") and hasattr(given, "fit")):
         raise TypeError(
             "masker must be a TabularMasker, an ImageMasker or a TextMasker, as in "
@@ -89,7 +128,7 @@ def fresh_masker(given: Any, model: Any) -> Any:
             masker.tokenizer = _tokenizer_of(model)
     if isinstance(masker, TextMasker) and masker.max_length is None:
         masker.max_length = parts_of(model).max_length
-    return masker
+    return _with_size(masker, model, X) if isinstance(masker, ImageMasker) else masker
 
 
 def probe_of(masker: Any, samples: Any, model: Any) -> Any:
@@ -125,7 +164,9 @@ def check_not_empty(samples: Any) -> None:
 
 def named(X: Any, table: Table) -> Any:
     """X, for scikit-learn to look at its names, which it refuses to do where they repeat."""
-    if table.kind == "numpy" or len(set(table.names)) == table.n_columns:
+    if table.kind == "numpy":
+        return table.native  # X may be rows in a container that scikit-learn does not know
+    if len(set(table.names)) == table.n_columns:
         return X
     return np.broadcast_to(0.0, table.native.shape)
 

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastexplain._blocks import row_blocks
+from fastexplain.explainers._base import agreement
 from fastexplain.explainers._learned import LearnedExplainer, picked
+from fastexplain.explainers._validators import Validator
 from fastexplain.labels import KernelShapley
 from fastexplain.masked_model import MaskedModel
-from fastexplain.metrics import rank_correlation
 from fastexplain.networks import ShapleyNetwork
 from fastexplain.networks._shapley import spread_gap
 from fastexplain.objectives import coalition_loss
@@ -27,6 +29,8 @@ GAP_WEIGHT = 0.1
 #: usual size of a class's values, beside that of the class that moves most, at least
 LEAST_SCALE = 0.03
 _NORMALIZATIONS = ("additive", None)
+# of what an even spread leaves unexplained: what a network explains that has learned something
+_NOISE = 0.01
 
 
 class ShapleyLearner(LearnedExplainer):
@@ -87,7 +91,7 @@ class ShapleyLearner(LearnedExplainer):
             return super()._bases(samples)
         return self._own_bases(samples)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, *, per_output: bool = False) -> float | np.ndarray:
         """Agreement with Shapley values by enumeration or sampling.
 
         Parameters
@@ -96,25 +100,24 @@ class ShapleyLearner(LearnedExplainer):
             Rows, best not those of ``fit``. The model is asked for up to 4,096 coalitions a
             row; rows with no more than 12 features off the baseline are enumerated.
         y : ignored
+        per_output : bool, default=False
+            Whether to give one score for each output, over all rows: a rare class hides in an
+            average.
 
         Returns
         -------
-        float
+        float, or ndarray of shape (K,)
             Mean over rows of Spearman's rank correlation, for the predicted output (all
             outputs of a regressor); 1 is perfect.
         """
         samples = self._check_rows(X)
-        masked = self._need_model()
         source = KernelShapley(_SCORE_QUERIES)
-        found = source.labels(masked, samples, np.random.default_rng(0))
-        truth, values = found.values, self._all_values(samples)
-        if self.kind_ == "regression":
-            n_players = truth.shape[1]
-            truth, values = (a.swapaxes(1, 2).reshape(-1, n_players) for a in (truth, values))
-        else:
-            rows, chosen = np.arange(len(samples)), found.full.argmax(axis=1)
-            truth, values = truth[rows, :, chosen], values[rows, :, chosen]
-        return float(rank_correlation(values, truth).mean())
+        truth = source.labels(self._need_model(), samples, np.random.default_rng(0))
+        found, expected = self._all_values(samples).swapaxes(1, 2), truth.values.swapaxes(1, 2)
+        chosen = None
+        if self._are_ranked() and not per_output:
+            chosen = truth.full.argmax(axis=1)
+        return agreement(found, expected, chosen, per_output)
 
     # -- fitting ---------------------------------------------------------------------------
     def _totals(self, full: np.ndarray, samples: Any) -> torch.Tensor:
@@ -126,6 +129,10 @@ class ShapleyLearner(LearnedExplainer):
         """Share of the held-out labels' squares that is explained, over all outputs."""
         rng = np.random.default_rng([seed, 2])
         size, table = self._affordable(table, _VALIDATION_QUERIES)
+        # no estimate takes fewer coalitions than this
+        own = 2 * self.masker_.n_players + 2
+        if self._is_short_of_time() and size < own:
+            table = table.take(slice(0, self._clock.few(0.1 / own, 1, len(table))))
         found = KernelShapley(size).labels(self._masked, table, rng)
         labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
         return self._validate_on(self._encode(table), labels, self._totals(found.full, table))
@@ -138,16 +145,26 @@ class ShapleyLearner(LearnedExplainer):
         told = size > 0
         unit = self._floored(size.sqrt()) ** 2
 
-        def validate(module: nn.Module) -> float:
-            if not bool(told.any()):
-                return 1.0
-            values = self._forward(module, inputs)
+        def errors(values: torch.Tensor) -> torch.Tensor:
             if self._adds_up():
                 values = spread_gap(values, total, inputs["null"])[0]
-            error = ((values - labels) ** 2).sum(dim=(0, 2))
-            return float(1.0 - (error / unit)[told].sum() / (size / unit)[told].sum())
+            return ((values - labels) ** 2).sum(dim=(0, 2))
 
-        return validate
+        def per_output(module: nn.Module) -> np.ndarray:
+            share = 1.0 - errors(self._forward(module, inputs)) / torch.where(told, size, 1.0)
+            return torch.where(told, share, torch.nan).double().numpy()
+
+        def explained(values: torch.Tensor) -> float:
+            if not bool(told.any()):
+                return 1.0
+            return float(1.0 - (errors(values) / unit)[told].sum() / (size / unit)[told].sum())
+
+        # who knows nothing spreads the total evenly, where values are made to add up
+        even = explained(torch.zeros_like(labels))
+        chance = even + _NOISE * (1.0 - even) if bool(told.any()) else -np.inf
+        return Validator(
+            per_output, lambda module: explained(self._forward(module, inputs)), chance
+        )
 
     def _run(
         self,
@@ -225,8 +242,12 @@ def coalition_fit(
 
 def typical_size(labels: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
     """Root mean square of the active players' labels (n, K, N), for each output."""
-    active = (~null)[:, None].to(labels.dtype)
-    return ((labels**2 * active).sum(dim=(0, 2)) / active.sum().clamp(min=1.0)).sqrt()
+    squares, count = labels.new_zeros(labels.shape[1]), labels.new_zeros(())
+    for rows in row_blocks(len(labels), labels[0].numel()):
+        active = (~null[rows])[:, None].to(labels.dtype)
+        squares += (labels[rows] ** 2 * active).sum(dim=(0, 2))
+        count += active.sum()
+    return (squares / count.clamp(min=1.0)).sqrt()
 
 
 def usual_size(module: Any) -> torch.Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
 from fastexplain.explainers._labelled import LabelLearner
 from fastexplain.maskers import Masker
+from fastexplain.predictors import Select
 
 __all__ = ["SupervisedExplainer"]
 
@@ -48,13 +50,24 @@ class SupervisedExplainer(LabelLearner):
         What removed features are replaced by; see ``TabularMasker``.
     groups : mapping of name to columns, optional
         Columns that are one player.
+    categorical : sequence of names or positions, optional
+        Of tables: columns whose numbers are codes. The mean or median baseline of such a column
+        is its mode. LightGBM, XGBoost, CatBoost and histogram boosting of scikit-learn tell
+        theirs.
     removal : {"baseline", "surrogate"} or SurrogateRemoval, default="baseline"
         What stands for removed features: the baseline's values, or a network that predicts
         the model's outputs without them; see ``SurrogateRemoval``.
     network : {"auto", "unet", "vit", "copy", "transformer", "hidden", "hidden_classes"} or list
         What reads images and texts; see ``FEXExplainer``.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
-        What the model's outputs are, where it cannot be told.
+    output : str, default="auto"
+        What the model answers: "probability", "logits", "margin" (raw scores or log-odds),
+        "regression", "multilabel", "multilabel_logits", or "auto" for what the model says of
+        itself; see ``fastexplain.predictors.make_predictor``. ``output_reason_`` tells how the
+        answers were read.
+    output_names : sequence of str, optional
+        Names of the outputs; default those that the model or its answers give.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list.
     normalize : {"additive"} or None, default="additive"
         Spread what a row's values lack to v(all) - v(none) evenly over its features, in
         training and in ``explain``, which then asks the model once a row; or leave them as
@@ -144,9 +157,12 @@ class SupervisedExplainer(LabelLearner):
         masker: Masker | None = None,
         baseline: Any = "mean",
         groups: Any = None,
+        categorical: Any = None,
         removal: Any = "baseline",
         network: Any = "auto",
         output: str = "auto",
+        output_names: Sequence[str] | None = None,
+        select: Select = None,
         normalize: str | None = "additive",
         n_queries: int | None = None,
         hidden_dim: int | None = None,
@@ -175,9 +191,12 @@ class SupervisedExplainer(LabelLearner):
         self.masker = masker
         self.baseline = baseline
         self.groups = groups
+        self.categorical = categorical
         self.removal = removal
         self.network = network
         self.output = output
+        self.output_names = output_names
+        self.select = select
         self.normalize = normalize
         self.n_queries = n_queries
         self.hidden_dim = hidden_dim

@@ -7,21 +7,87 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["resolve_target"]
+__all__ = ["ALL", "PREDICTED", "Mode", "mode_of", "output_labels", "resolve_target"]
+
+
+class Mode(str):
+    """A value of ``target=`` that is no label: `ALL` or `PREDICTED`.
+
+    They equal ``"all"`` and ``"predicted"``, and stay unambiguous where a model has a class of
+    that name.
+    """
+
+    __slots__ = ()
+
+
+#: explain each row's predicted output
+PREDICTED = Mode("predicted")
+#: explain all outputs
+ALL = Mode("all")
+
+
+def mode_of(target: Any, classes: np.ndarray | None, output_names: list[str]) -> Mode | None:
+    """`ALL` or `PREDICTED` where these are meant; None for labels.
+
+    Parameters
+    ----------
+    target : object
+        What the user gives as ``target=``.
+    classes : ndarray or None
+        Labels of the model's classes.
+    output_names : list of str
+
+    Raises
+    ------
+    ValueError
+        The model has a class or output of that name.
+
+    Examples
+    --------
+    >>> mode_of("all", None, ["yes", "no"])
+    'all'
+    >>> mode_of("yes", None, ["yes", "no"]) is None
+    True
+    """
+    if isinstance(target, Mode):
+        return target
+    if not isinstance(target, str) or target not in (ALL, PREDICTED):
+        return None
+    known = [] if classes is None else classes.tolist()
+    if target in output_names or target in known:
+        place = output_names.index(target) if target in output_names else known.index(target)
+        mode = "ALL" if target == ALL else "PREDICTED"
+        raise ValueError(
+            f"target={target!r} may mean the output of that name or "
+            f"{'all outputs' if target == ALL else 'the predicted one'}. For the output give one "
+            f"label a row, [{target!r}] * len(X) (it is at position {place}); otherwise give "
+            f"target=fastexplain.{mode}."
+        )
+    return Mode(target)
+
+
+def output_labels(classes: np.ndarray | None, n_outputs: int) -> np.ndarray | None:
+    """Label of each output; None where outputs are no classes.
+
+    A single raw score of two classes speaks for the second of them.
+    """
+    if classes is None or len(classes) == n_outputs:
+        return classes
+    return classes[1:] if n_outputs == 1 and len(classes) == 2 else None
 
 
 def resolve_target(
-    target: Any, n_rows: int, kind: str, classes: np.ndarray | None, output_names: list[str]
+    target: Any, n_rows: int, classes: np.ndarray | None, output_names: list[str]
 ) -> np.ndarray | None:
     """Positions of the explained outputs.
 
     Parameters
     ----------
     target : "all", label or array of n labels
-        Class labels for classifiers; positions or names of outputs otherwise.
+        Class labels where outputs are classes; positions or names of outputs otherwise.
     n_rows : int
-    kind : {"classification", "multilabel", "regression"}
     classes : ndarray of shape (K,) or None
+        Label of each output.
     output_names : list of str
 
     Returns
@@ -34,7 +100,7 @@ def resolve_target(
     ValueError
         For a label that the model does not know, or the wrong number of labels.
     """
-    if isinstance(target, str) and target == "all":
+    if mode_of(target, classes, output_names) == ALL:
         return None
     labels = np.asarray(target) if not isinstance(target, str) else np.asarray(target, dtype=object)
     if labels.ndim > 1:
@@ -43,7 +109,7 @@ def resolve_target(
         raise ValueError(f"target has {len(labels)} labels for {n_rows} rows.")
     flat = labels.reshape(-1).tolist()
     lookup: dict[Any, int] = {name: k for k, name in enumerate(output_names)}
-    if kind == "classification" and classes is not None:
+    if classes is not None:
         known = {label: k for k, label in enumerate(np.asarray(classes).tolist())}
         # a class's own label first; its name as text serves where no label is meant by it
         lookup = {**lookup, **known}

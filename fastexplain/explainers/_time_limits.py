@@ -1,16 +1,18 @@
-"""How many queries a model answers in the time that fit has."""
+"""What a fit can ask of a model in the time it has: seconds a query, shares, deadlines."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fastexplain.masked_model import MaskedModel
 
-__all__ = ["queries_in_time"]
+__all__ = ["FitTime", "measure_speed"]
 
 # of the time, to find out how fast the model is; of it, before a second look at a slow one
 _SHARE, _SECOND = 0.02, 0.1
@@ -21,11 +23,67 @@ _PLENTY = 4
 # what a query costs beside others, as a share of its part of the call, at least
 _LEAST = 0.1
 
+Answer = TypeVar("Answer")
 
-def queries_in_time(
-    masked: MaskedModel, samples: Any, seconds: float | None, planned: float
-) -> float:
-    """About as many masked samples as the model answers in so many seconds.
+
+@dataclass
+class FitTime:
+    """The time of one fit: when it began, how long it may take, how fast the model is.
+
+    Attributes
+    ----------
+    started : float
+        ``time.monotonic()`` when fit began.
+    max_time : float or None
+        Seconds that it may take.
+    seconds_per_query : float
+        As far as known; 0 before the first look.
+    known : bool
+        Whether that is what an earlier run of the same fit went by, and is to stay.
+    """
+
+    started: float
+    max_time: float | None = None
+    seconds_per_query: float = 0.0
+    known: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit that each process may keep on its own."""
+        return self.max_time is not None and int(os.environ.get("WORLD_SIZE", 1)) == 1
+
+    def deadline(self, share: float = 1.0) -> float | None:
+        """``time.monotonic()`` at which a share of the time is over; None without a limit."""
+        return None if self.max_time is None else self.started + share * float(self.max_time)
+
+    def queries(self, share: float = 1.0) -> float:
+        """Number of queries that fill a share of the time; infinite without a limit."""
+        if not self.limited or self.seconds_per_query <= 0 or self.max_time is None:
+            return float("inf")
+        return share * float(self.max_time) / self.seconds_per_query
+
+    def few(self, share: float, least: int, most: int) -> int:
+        """Number of queries from ``least`` to ``most`` that fit into a share of the time."""
+        return int(np.clip(self.queries(share), least, most))
+
+    def fits(self, n_queries: float, share: float = 1.0) -> bool:
+        """Whether that many queries end before a share of the time is over; True without limit."""
+        deadline = self.deadline(share)
+        if not self.limited or deadline is None:
+            return True
+        return time.monotonic() + n_queries * self.seconds_per_query <= deadline
+
+    def timed(self, n_queries: int, ask: Callable[[], Answer]) -> Answer:
+        """Ask something that takes so many queries, and take the time of each of them."""
+        begun = time.monotonic()
+        answer = ask()
+        if not self.known:
+            self.seconds_per_query = (time.monotonic() - begun) / max(n_queries, 1)
+        return answer
+
+
+def measure_speed(masked: MaskedModel, samples: Any, clock: FitTime, planned: float) -> float:
+    """Measure the seconds that a masked sample takes, and keep them in ``clock``.
 
     A call costs something by itself: two of them, one twice as large as the other, tell what
     more samples cost.
@@ -36,25 +94,30 @@ def queries_in_time(
         Is asked for twice as many at a time, until a 50th of the seconds is over. These queries
         are not counted.
     samples : Table, Images or Texts
-        A few.
-    seconds : float or None
+        A few; the first ones are used where the model is slow.
+    clock : FitTime
+        Without a limit, the model is asked as if it had ten minutes.
     planned : float
         Queries that there are to be.
 
     Returns
     -------
     float
-        Infinite without a limit, where something else answers for the model, and in a program of
-        several processes, which must all ask for the same.
+        Queries in the time of the clock; infinite where something else answers for the model.
     """
-    several = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    if seconds is None or several or masked.removal is not None:
+    if masked.removal is not None:
         return float("inf")
+    seconds = 600.0 if clock.max_time is None else float(clock.max_time)
+    few = len(samples)
+    if clock.seconds_per_query > 0:
+        # no more of a slow model than a share of the time
+        few = int(np.clip(_SHARE * seconds / clock.seconds_per_query, 1, few))
+    samples = samples.take(slice(0, few))
     rng, n_masks, counted = np.random.default_rng(0), 1, masked.n_queries
-    per_mask = len(samples) * masked.masker.n_background_
+    per_mask = few * masked.masker.n_background_
     before, most = 0.0, min(_MOST, _SHARE * planned)
     while True:
-        masks = rng.random((len(samples), n_masks, masked.masker.n_players)) < 0.5
+        masks = rng.random((few, n_masks, masked.masker.null_players(samples).shape[1])) < 0.5
         start = time.monotonic()
         masked.values(samples, masks)
         spent = max(time.monotonic() - start, 1e-9)
@@ -67,6 +130,6 @@ def queries_in_time(
         found = seconds / cost
         slow = spent > _SHARE * seconds and (before or spent > _SECOND * seconds)
         if slow or asked > most or (grew and found > _PLENTY * planned):
-            masked.n_queries = counted
-            return found
+            masked.n_queries, clock.seconds_per_query = counted, cost
+            return clock.queries()
         before, n_masks = spent, 2 * n_masks

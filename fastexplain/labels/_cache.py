@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import joblib
 import numpy as np
 
+from fastexplain.labels._kept_arrays import Field, cached_arrays
 from fastexplain.labels._sources import LabelSource, ShapleyLabels
 from fastexplain.masked_model import MaskedModel
 from fastexplain.tables import Table
 
-__all__ = ["cached_arrays", "cached_labels", "labels_key"]
+__all__ = ["cached_labels", "labels_key"]
 
 # rows of one file: what an interrupt may lose
 _CHUNK = 512
 # of the estimators: labels of others are made anew
 _VERSION = 1
-_FIELDS = ("values", "variance", "full", "n_queries")
+_NAMES = ("values", "variance", "full", "n_queries")
 
 
 def cached_labels(
@@ -67,37 +62,28 @@ def cached_labels(
         ) -> dict[str, np.ndarray]:
             rng = np.random.default_rng([seed, 6, number])
             found = source.labels(masked, part, rng, null)
-            return {field: getattr(found, field) for field in _FIELDS}
+            return {name: getattr(found, name) for name in _NAMES}
 
         key = "" if folder is None else labels_key(source, masked, part, part_null, seed, number)
-        parts.append(ShapleyLabels(**cached_arrays(folder, key, _FIELDS, make)))
+        fields = _fields(masked, part)
+        parts.append(ShapleyLabels(**cached_arrays(folder, key, fields, make)))
         if progress is not None:
             progress.update(len(part))
-    joined = (np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS)
-    return ShapleyLabels(*joined)
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES}
+    return ShapleyLabels(**joined)
 
 
-def cached_arrays(
-    folder: Any, key: str, names: Sequence[str], make: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """Take arrays from a folder, or make them and keep them there.
-
-    Parameters
-    ----------
-    folder : path-like or None
-        None keeps nothing.
-    key : str
-        Identifies the content that the arrays follow from.
-    names : sequence of str
-        The arrays that must be there; a damaged file is made anew.
-    make : callable
-    """
-    path = None if folder is None else Path(folder) / f"{key}.npz"
-    found = _read(path, names)
-    if found is None:
-        found = make()
-        _write(path, found)
-    return found
+def _fields(masked: MaskedModel, part: Any) -> dict[str, Field]:
+    """What labels of some samples are, for those that are kept."""
+    n, n_out = len(part), masked.predictor.n_outputs
+    each = n, masked.masker.null_players(part).shape[1], n_out
+    return {
+        "values": Field(each),
+        # unknown of too few draws
+        "variance": Field(each, nan=True),
+        "full": Field((n, n_out)),
+        "n_queries": Field((n,), "int64"),
+    }
 
 
 def labels_key(
@@ -118,29 +104,3 @@ def labels_key(
     model = masked.signature(part)
     content = (parameters, part.fingerprint(), removal, null, model, seed, number, *more)
     return str(joblib.hash(content))
-
-
-def _read(path: Path | None, names: Sequence[str]) -> dict[str, np.ndarray] | None:
-    if path is None or not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None  # damaged: made anew
-
-
-def _write(path: Path | None, arrays: dict[str, np.ndarray]) -> None:
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # written aside and moved, so that no reader meets half a file
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -15,12 +15,13 @@ from fastexplain.maskers._image_checks import (
     check_players,
     checked_segments,
     numbered,
-    pair,
     patch_of,
     segmented,
 )
 from fastexplain.maskers._image_fills import CHUNK_CELLS, blurred, in_dtype, means, noise
 from fastexplain.maskers._image_inputs import MaskedImages, as_tensor, moved, place_of
+from fastexplain.maskers._image_sizes import check_size, of_size
+from fastexplain.maskers._image_state import image_masker_from, image_state
 
 __all__ = ["ImageMasker"]
 
@@ -49,6 +50,13 @@ class ImageMasker:
         images of whole numbers, means, blurs and noise are rounded.
     channels : {"auto", "first", "last", "none"}, default="auto"
         Where the images have their channels; see `fastexplain.images.as_images`.
+    size : (int, int), optional
+        Height and width to which images of another size are resized by Pillow (extra ``image``),
+        in `fit` and later; explanations show the resized ones. By default all images must have
+        one size, and where they come in a list of several sizes, it is taken from the model's
+        image processor, if it names a height and a width.
+    resample : {"bilinear", "bicubic", "lanczos", "box", "hamming", "nearest"}, default="bilinear"
+        Filter by which images are resized; from an image processor, its own.
 
     Attributes
     ----------
@@ -93,11 +101,15 @@ class ImageMasker:
         segments: Any = None,
         fill: Any = "zero",
         channels: str = "auto",
+        size: tuple[int, int] | None = None,
+        resample: str = "bilinear",
     ) -> None:
         self.patch_size = patch_size
         self.segments = segments
         self.fill = fill
         self.channels = channels
+        self.size = size
+        self.resample = resample
 
     @property
     def n_players(self) -> int:
@@ -122,7 +134,11 @@ class ImageMasker:
             With the superpixels of each image, if a function finds them.
         """
         fitted = hasattr(self, "shape_")
-        images = as_images(X, self.channels_ if fitted else self.channels)
+        channels = self.channels_ if fitted else self.channels
+        size = check_size(self.size, self.resample)
+        if size is not None:
+            X = of_size(X, size, self.resample, channels)
+        images = as_images(X, channels)
         if fitted:
             self._check_fitted(images)
         if callable(self.segments) and images.segmented_by is not self.segments:
@@ -134,7 +150,8 @@ class ImageMasker:
         if shape != self.shape_:
             raise ValueError(
                 f"The images have shape {shape}, but the masker was fitted on images of shape "
-                f"{self.shape_}: resize them to that size, or fit on images of this one."
+                f"{self.shape_}: resize them to that size, or fit on images of this one; "
+                "ImageMasker(size=) resizes all to one size."
             )
         whole = images.native.dtype.kind in "ui"
         if whole != self.whole_numbers_:
@@ -322,14 +339,14 @@ class ImageMasker:
             Call it with masks and rows.
         """
         images = self.wrap(images)
-        device, dtype = place_of(predictor)
+        device, dtype = place_of(predictor, images.native.dtype)
         fills, labels = self.fills(images), self.labels(images)
         return MaskedImages(images, fills, labels, self.n_players, self.patch_, device, dtype)
 
     def whole(self, images: Any, predictor: Any) -> np.ndarray | torch.Tensor:
         """The images as they are, as the model takes them; the model may change them."""
         images = self.wrap(images)
-        device, dtype = place_of(predictor)
+        device, dtype = place_of(predictor, images.native.dtype)
         if dtype is None:
             return images.copied()
         own = as_tensor(images.native)
@@ -378,44 +395,15 @@ class ImageMasker:
         TypeError
             If a function finds the players.
         """
-        if callable(self.segments):
-            raise TypeError(
-                "segments is a function, which cannot be saved: pickle the explainer instead, or "
-                "give segments as an array."
-            )
-        given = self.patch_size
-        config = {
-            "patch_size": given if given is None else list(pair(given)),
-            "fill": self.fill if isinstance(self.fill, str) else np.asarray(self.fill).tolist(),
-            "channels": self.channels,
-            "channels_": self.channels_,
-            "shape_": list(self.shape_),
-            "whole_numbers_": self.whole_numbers_,
-            "fixed_empty_": self.fixed_empty_,
-            "noise_seed_": self.noise_seed_,
-        }
-        arrays = {"fill_": self.fill_, "deviation_": self.deviation_}
-        tensors = {k: torch.from_numpy(v.copy()) for k, v in arrays.items() if v is not None}
-        if self.segments is not None:
-            assert self.segments_ is not None
-            tensors["segments_"] = torch.from_numpy(self.segments_.copy())
-        return config, tensors
+        return image_state(self)
 
     @classmethod
     def from_state(cls, config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> ImageMasker:
-        """Make the masker whose `state` this is; its segments are numbered from 0."""
-        patch_size, segments = config["patch_size"], tensors.get("segments_")
-        masker = cls(
-            patch_size if patch_size is None else tuple(patch_size),
-            segments=None if segments is None else segments.numpy().copy(),
-            fill=config["fill"],
-            channels=config["channels"],
-        )
-        for name in ("channels_", "whole_numbers_", "fixed_empty_", "noise_seed_"):
-            setattr(masker, name, config[name])
-        for name in ("fill_", "deviation_"):
-            setattr(masker, name, tensors[name].numpy().copy() if name in tensors else None)
-        masker.shape_ = tuple(config["shape_"])
-        like = Images(np.empty((0, *masker.shape_)), masker.channels_)
-        masker._set_players(like.size, None)
-        return masker
+        """Make the masker whose `state` this is; its segments are numbered from 0.
+
+        Raises
+        ------
+        ValueError
+            For what `state` does not write; nothing large is made of it.
+        """
+        return image_masker_from(cls, config, tensors)

@@ -146,18 +146,24 @@ def _choose(bits: Any, own: Any, other: Any) -> Any:
     return chosen.view(own.dtype)
 
 
-def place_of(predictor: Any) -> tuple[torch.device | None, torch.dtype | None]:
-    """Device and dtype of the tensors that a model is fed with; None for arrays."""
+def place_of(predictor: Any, given: np.dtype) -> tuple[torch.device | None, torch.dtype | None]:
+    """Device and dtype of the tensors that a model is fed with; None for arrays.
+
+    A module without a floating type of its own gets double precision where images have it.
+    """
     # what has a processor of its own takes images as they are, though it may live in torch
     if not predictor.torch_module or predictor.takes == "images":
         return None, None
-    return predictor.device or torch.device("cpu"), predictor.dtype or torch.float32
+    own = torch.float64 if given == np.float64 else torch.float32
+    return predictor.device or torch.device("cpu"), predictor.dtype or own
 
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:
     """Tensor of an array, sharing memory where that can be written to."""
     array = np.ascontiguousarray(array)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    # an axis of one counts as contiguous whichever way it runs
+    forward = all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if array.flags.writeable and forward else array.copy())
 
 
 def moved(tensor: torch.Tensor, device: torch.device | None, dtype: torch.dtype) -> torch.Tensor:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fastexplain.maskers._baselines import (
-    baseline_row,
-    check_hashable,
-    conform_rows,
-    is_missing,
-)
+from fastexplain.maskers._baselines import baseline_row, check_hashable, conform_rows
+from fastexplain.maskers._codes import warn_of_codes
+from fastexplain.maskers._equality import equal_arrays, equals_all
 from fastexplain.maskers._masked_rows import MaskedCells, MaskedTensors
+from fastexplain.maskers._players import ColumnNames, players_of
+from fastexplain.schema import Schema
 from fastexplain.tables import CellSource, Table, as_table
 
 __all__ = ["TabularMasker"]
@@ -22,20 +21,28 @@ __all__ = ["TabularMasker"]
 class TabularMasker:
     """Columns as players, removed by putting a baseline in their place.
 
+    All values are relative to this baseline: ``base_values`` of an explanation are the model's
+    answer to it, f(baseline), and not the mean answer E[f] of shap's background.
+
     Parameters
     ----------
-    baseline : {"mean", "median", "zero", "marginal"} or row, default="mean"
+    baseline : {"mean", "median", "zero", "marginal"}, row, or values, default="mean"
         What a removed feature is replaced by. ``"mean"`` and ``"median"`` use the mode for
-        categories, text and booleans, and round to whole numbers in integer columns, so
-        that the model sees the dtypes it was fitted on. ``"marginal"`` draws
+        categories, text, booleans and ``categorical`` columns, and round to whole numbers in
+        integer columns, so that the model sees the dtypes it was fitted on. ``"marginal"`` draws
         ``n_background`` rows of X and averages the model over them. A row (mapping, Series,
-        sequence or 1-row table; NaN allowed) is used as it is; a table of several rows is
-        a background of the user's own.
+        sequence or 1-row table; NaN allowed) is used as it is; a mapping, Series or 1-row table
+        of some columns, as in ``{"shop": 6}``, says what replaces these, and the others have the
+        mean. A table of several rows is a background of the user's own.
     groups : mapping of name to columns, optional
         Columns that are removed together, as one player. Columns that no group names are
         players of their own.
     n_background : int, default=20
         Rows drawn for ``baseline="marginal"``.
+    categorical : names or positions of columns, or mask of booleans, optional
+        Columns whose numbers are codes of categories, such as shops or postal codes: their mean
+        and median is the most frequent one, and explainers read them as categories. Columns of
+        text, booleans and category dtypes are categories anyway.
 
     Attributes
     ----------
@@ -43,6 +50,15 @@ class TabularMasker:
         The rows that removed cells are taken from.
     feature_names_ : list of str
         The N players' names.
+    categorical_ : list of int
+        Positions of the columns whose numbers are codes: those of ``categorical``, and those
+        that the model is known to read so.
+
+    Warns
+    -----
+    UserWarning
+        If the mean or median of a column of whole numbers is a value that hardly any row has:
+        of codes, it would be some other category.
 
     Examples
     --------
@@ -52,6 +68,14 @@ class TabularMasker:
     >>> masker = TabularMasker(baseline="median").fit(X)
     >>> masker.background_.native
     array([[3., 6.]])
+
+    Codes of shops, whose mean is no shop:
+
+    >>> X = np.array([[1, 5], [1, 6], [9, 7]])
+    >>> TabularMasker(categorical=[0]).fit(X).background_.native
+    array([[1, 6]])
+    >>> TabularMasker(baseline={"x0": 9}).fit(X).background_.native
+    array([[9, 6]])
     """
 
     #: whether a removed player is replaced by the baseline; a surrogate knows it as absent,
@@ -65,12 +89,19 @@ class TabularMasker:
         baseline: Any = "mean",
         groups: Mapping[str, Sequence[Any]] | None = None,
         n_background: int = 20,
+        categorical: Any = None,
     ) -> None:
         self.baseline = baseline
         self.groups = groups
         self.n_background = n_background
+        self.categorical = categorical
 
-    def fit(self, X: Any, rng: np.random.Generator | None = None) -> TabularMasker:
+    def fit(
+        self,
+        X: Any,
+        rng: np.random.Generator | None = None,
+        known_codes: Collection[int] = frozenset(),
+    ) -> TabularMasker:
         """Take the baseline's statistics from the rows of X.
 
         Parameters
@@ -79,6 +110,9 @@ class TabularMasker:
             Training rows.
         rng : numpy.random.Generator, optional
             Draws the background of ``baseline="marginal"``; seeded with 0 if not given.
+        known_codes : collection of int
+            Positions of columns that the model is known to read as categories, beside
+            ``categorical``.
 
         Returns
         -------
@@ -86,80 +120,38 @@ class TabularMasker:
         """
         table = X if isinstance(X, Table) else as_table(X)
         check_hashable(table)
-        self.background_ = self._background(table, rng or np.random.default_rng(0))
-        self._set_players(table)
+        columns = ColumnNames(table.names)
+        codes = set(known_codes)
+        if self.categorical is not None:
+            codes |= set(columns.positions(self.categorical, "categorical"))
+        player, names = players_of(self.groups, columns)
+        background, computed = self._background(table, codes, rng or np.random.default_rng(0))
+        if computed:
+            median = isinstance(self.baseline, str) and self.baseline == "median"
+            warn_of_codes(table, background, [j for j in computed if j not in codes], median)
+        self.background_, self.categorical_ = background, sorted(codes)
+        self.player_of_column_, self.feature_names_ = player, names
+        self.schema_ = Schema.of(table, background.take(slice(0, 1)), codes)
         return self
 
-    def _background(self, table: Table, rng: np.random.Generator) -> Table:
+    def _background(
+        self, table: Table, codes: Collection[int], rng: np.random.Generator
+    ) -> tuple[Table, list[int]]:
+        """The background's rows, and the columns whose mean or median it holds."""
         if isinstance(self.baseline, str) and self.baseline == "marginal":
             size = min(int(self.n_background), len(table))
             if size < 1:
                 raise ValueError(f"n_background must be at least 1, got {self.n_background}.")
-            return table.take(np.sort(rng.choice(len(table), size=size, replace=False)))
+            drawn = np.sort(rng.choice(len(table), size=size, replace=False))
+            return table.take(drawn), []
         rows = self.baseline
         if hasattr(rows, "columns") or len(getattr(rows, "shape", ())) == 2:
             rows = as_table(rows)
             if len(rows) > 1:
-                return conform_rows(table, rows)
+                return conform_rows(table, rows), []
             rows = rows.native
-        return baseline_row(table, rows)
-
-    def _set_players(self, table: Table) -> None:
-        if self.groups is not None and not isinstance(self.groups, Mapping):
-            raise TypeError(
-                "groups must map a name to columns, as in {'place': ['town', 'street']}; got "
-                f"{type(self.groups).__name__}."
-            )
-        groups = dict(self.groups or {})
-        positions: dict[str, list[int]] = {}
-        for j, name in enumerate(table.names):
-            positions.setdefault(name, []).append(j)
-        owner = np.full(table.n_columns, -1)
-        names: list[str] = []
-        for group, columns in groups.items():
-            # a name may be a tuple, as those of several levels are
-            if isinstance(columns, str) or not isinstance(columns, Iterable):
-                columns = [columns]
-            elif isinstance(columns, tuple) and str(columns) in positions:
-                columns = [columns]
-            columns = list(columns)
-            if not columns:
-                raise ValueError(f"Group {group!r} is empty.")
-            for column in columns:
-                for j in self._locate(column, positions, table):
-                    if owner[j] >= 0:
-                        raise ValueError(
-                            f"Column {table.names[j]!r} is named twice in groups; a column "
-                            "belongs to one player."
-                        )
-                    owner[j] = len(names)
-            names.append(str(group))
-        taken = set(names)
-        for j in range(table.n_columns):
-            if owner[j] < 0:
-                if table.names[j] in taken:
-                    raise ValueError(
-                        f"Group {table.names[j]!r} has the name of a column outside it; give "
-                        "the group another name."
-                    )
-                owner[j] = len(names)
-                names.append(table.names[j])
-        # players in the order of their first column, so that N columns without groups
-        # keep their places
-        first = [int(np.argmax(owner == player)) for player in range(len(names))]
-        order = np.argsort(first, kind="stable")
-        rank = np.empty(len(order), dtype=int)
-        rank[order] = np.arange(len(order))
-        self.player_of_column_ = rank[owner]
-        self.feature_names_ = [names[player] for player in order]
-
-    @staticmethod
-    def _locate(column: Any, positions: dict[str, list[int]], table: Table) -> list[int]:
-        if str(column) in positions:
-            return positions[str(column)]
-        if isinstance(column, int | np.integer) and 0 <= column < table.n_columns:
-            return [int(column)]
-        raise ValueError(f"groups name column {column!r}, which X does not have: {table.names}.")
+        row, computed = baseline_row(table, rows, codes)
+        return row, [] if isinstance(rows, str) and rows == "zero" else computed
 
     @property
     def n_players(self) -> int:
@@ -181,6 +173,10 @@ class TabularMasker:
         """Rows as a ``Table``, or an error that says what is wrong with them."""
         return as_table(X)
 
+    def conform(self, table: Table) -> Table:
+        """Rows in the container and dtypes of ``fit``; see ``Schema.conform``."""
+        return self.schema_.conform(table)
+
     def inputs(self, table: Table, predictor: Any) -> MaskedCells | MaskedTensors:
         """What gives masked rows in the form that a model takes.
 
@@ -191,8 +187,7 @@ class TabularMasker:
             Torch modules get tensors on their device, other models the table's container.
         """
         if predictor.torch_module:
-            player, device = self.player_of_column_, predictor.device
-            return MaskedTensors(table, self.background_, player, device)
+            return MaskedTensors(table, self.background_, self.player_of_column_, predictor)
         return MaskedCells(self.source(table), self.player_of_column_)
 
     def whole(self, table: Table, predictor: Any) -> Any:
@@ -226,10 +221,10 @@ class TabularMasker:
         own, background = table.matrix(), self.background_.matrix()
         if own is not None and background is not None and own.dtype.kind in "fiubmM":
             for row in background:
-                equal &= _equal_arrays(own, row)
+                equal &= equal_arrays(own, row)
         else:
             for j in range(table.n_columns):
-                equal[:, j] = _equals_all(table, self.background_, j)
+                equal[:, j] = equals_all(table, self.background_, j)
         return equal
 
     def all_of_player(self, cells: np.ndarray) -> np.ndarray:
@@ -240,49 +235,3 @@ class TabularMasker:
         for j, player in enumerate(self.player_of_column_):
             players[:, player] &= cells[:, j]
         return players
-
-
-def _equal_arrays(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Where arrays of numbers or times are equal, missing equal to missing."""
-    same = a == b
-    if a.dtype.kind in "fmM" and b.dtype.kind in "fmM":
-        same |= np.isnan(a) & np.isnan(b)
-    return same
-
-
-def _equals_all(table: Table, background: Table, j: int) -> np.ndarray:
-    """Where column ``j`` equals every row of the background, missing equal to missing."""
-    column, reference = table.column(j), background.column(j)
-    same = np.ones(len(table), dtype=bool)
-    for i in range(len(background)):
-        if table.kind == "polars":
-            # a series of one value is compared with all; null equals null, NaN equals NaN
-            equal = column.eq_missing(reference.slice(i, 1).cast(column.dtype))
-            same &= equal.to_numpy().astype(bool)
-        elif column.dtype == np.dtype(object):
-            value = reference[i] if table.kind == "numpy" else reference.iloc[i]
-            same &= np.fromiter((_same_cell(cell, value) for cell in column), bool, len(column))
-        else:
-            same &= _equals_value(column, reference.iloc[i])
-    return same
-
-
-def _same_cell(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    if is_missing(a) or is_missing(b):
-        return is_missing(a) and is_missing(b)
-    return bool(a == b)
-
-
-def _equals_value(column: Any, value: Any) -> np.ndarray:
-    """Where a pandas column, of any dtype but object, holds a value."""
-    missing = column.isna().to_numpy()
-    if is_missing(value):
-        return missing
-    equal = (column.array == value) & ~missing
-    # nullable columns answer with missing truth values
-    return np.asarray(
-        equal.to_numpy(dtype=bool, na_value=False) if hasattr(equal, "to_numpy") else equal,
-        dtype=bool,
-    )

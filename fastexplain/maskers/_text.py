@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
+import inspect
 from typing import Any
 
 import numpy as np
 import torch
 
-from fastexplain.maskers._text_checks import NO_MASK, check_options, is_utf8
+from fastexplain._warnings import warn_user
+from fastexplain.maskers._saved_tokenizers import checked_tokenizer
+from fastexplain.maskers._scripts import Segmenter
+from fastexplain.maskers._text_checks import (
+    check_options,
+    check_players,
+    coarse_players,
+    is_utf8,
+    no_mask,
+    no_pad,
+)
 from fastexplain.maskers._text_inputs import StringInputs, TokenInputs, TokenRules, pad_tokens
 from fastexplain.maskers._tokenizers import (
     longest_input,
@@ -23,6 +33,9 @@ from fastexplain.maskers._words import (
     sentence_spans,
     word_spans,
 )
+from fastexplain.persistence import Fields, encode_value, params_of
+from fastexplain.persistence._limits import MOST_PLAYERS
+from fastexplain.predictors._config import arguments
 from fastexplain.texts import Texts, TokenBatch, as_strings
 
 __all__ = ["TextMasker"]
@@ -38,19 +51,25 @@ class TextMasker:
         by a search in the text. None is for models that take strings: words are then runs of
         letters and digits, with apostrophes inside, and single punctuation marks.
     unit : {"token", "word", "sentence"}, default="token"
-        What a player is. Special tokens and padding never are.
+        What a player is. Special tokens and padding never are: special tokens that are written
+        in a text, such as ``[SEP]``, are kept under every mask. The unknown token, which stands
+        for words, is a player.
 
         - "token": each token; those that share a character, such as the bytes of an emoji,
           are one. Without a tokenizer, the same as "word".
         - "word": the tokens of one word together. Words are the tokenizer's, and end at white
-          space at the latest.
+          space at the latest; of scripts without spaces see `segmenter`.
         - "sentence": up to ``.``, ``!`` or ``?`` before white space, or a line's end.
           Abbreviations such as "e.g. " end a sentence, too.
     fill : {"mask", "pad", "delete"}, default="mask"
         What a removed player's tokens become.
 
         - "mask": the tokenizer's mask token, each of them. Models trained with one know it.
-        - "pad": padding, at which the model does not look; the other tokens keep their places.
+        - "pad": what the model does not look at; the other tokens keep their places. Between
+          tokens that stay, the attention hides the mask token, if there is one and the model
+          takes an attention mask: models such as RoBERTa count places by what is no padding.
+          Otherwise, and behind the last token that stays, it is the pad token. Models that
+          count places by the attention itself, such as OPT and BLOOM, move the others together.
         - "delete": nothing. The other tokens move together, so that their positions change.
 
         Models that take strings get the text with the player's characters replaced by the
@@ -63,6 +82,15 @@ class TextMasker:
     mask_string : str, optional
         What stands for a removed player in a string, such as ``"UNK"``, in place of what
         `fill` says; ``""`` cuts it out.
+    segmenter : None, "budoux" or callable, optional
+        What finds words in scripts that put no spaces between them. None takes Unicode's default
+        rules: each Han character and each sign of Hiragana is a word, and so is Katakana as
+        long as it goes on; a tokenizer that divides them itself has the last word. Thai, Lao,
+        Khmer, Burmese and the like need a dictionary: without one, ``fit`` warns.
+        ``"budoux"`` divides Chinese, Japanese and Thai by a small model (extra ``segment``):
+        texts with Kana are read as Japanese, others as simplified Chinese, or as traditional
+        Chinese where Big5 has more of their characters than GB 2312. A function of a text
+        answers all of its words in order, such as ``jieba.lcut``; it cannot be saved.
 
     Attributes
     ----------
@@ -73,7 +101,7 @@ class TextMasker:
     Notes
     -----
     A text may be empty or, with a tokenizer that drops all its characters, have no player; but
-    not all texts at a time. If everything was removed from a text and there are no special
+    not all texts of ``fit``. If everything was removed from a text and there are no special
     tokens, the model sees a single padding token.
 
     Examples
@@ -101,12 +129,14 @@ class TextMasker:
         fill: str = "mask",
         max_length: int | None = None,
         mask_string: str | None = None,
+        segmenter: Segmenter = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.unit = unit
         self.fill = fill
         self.max_length = max_length
         self.mask_string = mask_string
+        self.segmenter = segmenter
 
     @property
     def removal(self) -> str:
@@ -133,7 +163,7 @@ class TextMasker:
         TypeError
             For a single string, or an entry that is no string; its row is named.
         ValueError
-            If no text has a player.
+            If no text has a player, before ``fit``.
 
         Warns
         -----
@@ -145,17 +175,18 @@ class TextMasker:
             return X
         strings = as_strings(X)
         if self.tokenizer is None:
-            split = sentence_spans if self.unit == "sentence" else word_spans
-            texts = Texts(strings, [split(text) for text in strings])
+            texts = Texts(strings, [self._split(text) for text in strings])
         else:
             texts = self._tokenized(strings)
-        if not texts.sizes.any():
-            raise ValueError(
-                "None of the texts has a player: they are empty, or the tokenizer drops all "
-                "their characters. There is nothing to explain; leave empty texts out, or give "
-                "them beside others, where they get no values."
-            )
+        if not hasattr(self, "feature_names_"):
+            check_players(texts)
         return texts
+
+    def _split(self, text: str) -> np.ndarray:
+        """Players of a text without a tokenizer."""
+        if self.unit == "sentence":
+            return sentence_spans(text)
+        return word_spans(text, self.segmenter)
 
     def _tokenized(self, strings: list[str]) -> Texts:
         for row, text in enumerate(strings):
@@ -167,17 +198,19 @@ class TextMasker:
         limit = longest_input(self.tokenizer, self.max_length)
         encoded, n_cut = tokenize(self.tokenizer, strings, limit)
         if n_cut:
-            warnings.warn(
+            warn_user(
                 f"{n_cut} of {len(strings)} texts have more than {limit} tokens and were cut; "
-                "what was cut is no player. max_length= sets the limit.",
-                stacklevel=3,
+                "what was cut is no player. max_length= sets the limit."
             )
         spans, players = [], []
         for text, own in zip(strings, encoded, strict=True):
             inside = ~own.special
             words = None if own.words is None else own.words[inside]
             player = np.full(len(own.ids), -1)
-            player[inside], found = group_tokens(text, own.offsets[inside], words, self.unit)
+            breaks = np.cumsum(own.special)[inside]
+            player[inside], found = group_tokens(
+                text, own.offsets[inside], words, self.unit, self.segmenter, breaks
+            )
             spans.append(found)
             players.append(player)
         return Texts(strings, spans, [own.ids for own in encoded], players)
@@ -195,8 +228,23 @@ class TextMasker:
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If no text has a player.
+
+        Warns
+        -----
+        UserWarning
+            If players are as coarse as a clause: words of Thai and the like that nothing divides,
+            or long texts of one or two players.
         """
-        self._name_players(int(self.wrap(X).sizes.max()))
+        texts = self.wrap(X)
+        check_players(texts)
+        for coarse in coarse_players(texts, self):
+            warn_user(coarse)
+        self._name_players(int(texts.sizes.max()))
         return self
 
     def _name_players(self, n_players: int) -> None:
@@ -245,7 +293,7 @@ class TextMasker:
             masks varying fastest. Players that a text does not have are ignored.
         """
         if self._takes_tokens(predictor):
-            return TokenInputs(texts, self._rules())
+            return TokenInputs(texts, self._rules(predictor))
         return StringInputs(texts, self._replacement())
 
     def whole(self, texts: Texts, predictor: Any) -> TokenBatch | np.ndarray:
@@ -314,7 +362,7 @@ class TextMasker:
     def _hashed(self, texts: Texts) -> Texts:
         ids, players = [], []
         for text, spans in zip(texts.native, texts.spans, strict=True):
-            words = word_spans(text) if self.unit == "sentence" else spans
+            words = word_spans(text, self.segmenter) if self.unit == "sentence" else spans
             hashes = [hash_word(text[start:end]) for start, end in words.tolist()]
             ids.append(np.array(hashes, dtype=np.int64))
             # a word belongs to the last sentence that begins at it or before
@@ -336,13 +384,16 @@ class TextMasker:
         Raises
         ------
         TypeError
-            For a tokenizer that is not a fast one.
+            For a tokenizer that is not a fast one, and a function as the segmenter.
         """
+        if callable(self.segmenter):
+            raise TypeError(
+                "segmenter is a function, which cannot be saved: pickle the explainer instead, or "
+                "take segmenter='budoux'."
+            )
+        names = inspect.signature(type(self)).parameters.keys() - {"tokenizer"}
         config = {
-            "unit": self.unit,
-            "fill": self.fill,
-            "max_length": self.max_length,
-            "mask_string": self.mask_string,
+            "params": {name: encode_value(getattr(self, name)) for name in sorted(names)},
             "n_players": self.n_players,
             "tokenizer": None if self.tokenizer is None else save_tokenizer(self.tokenizer),
         }
@@ -358,13 +409,21 @@ class TextMasker:
         """The inverse of ``state``; a `tokenizer` that is given is used in the saved one's place.
 
         Needs transformers if a tokenizer was saved and none is given.
+
+        Raises
+        ------
+        ValueError
+            For what ``state`` does not write.
         """
-        if tokenizer is None and config["tokenizer"] is not None:
-            tokenizer = restore_tokenizer(config["tokenizer"])
-        options = {name: config[name] for name in ("unit", "fill", "max_length", "mask_string")}
-        masker = cls(tokenizer, **options)
+        fields = Fields(config, "masker")
+        saved = fields.value("tokenizer")
+        given = params_of(cls, fields.section("params"), frozenset({"tokenizer"}))
+        if tokenizer is None and saved is not None:
+            tokenizer = restore_tokenizer(checked_tokenizer(saved))
+        masker = cls(tokenizer, **given)
         check_options(masker)
-        masker._name_players(config["n_players"])
+        masker._name_players(fields.whole("n_players", 1, MOST_PLAYERS))
+        fields.close()
         return masker
 
     def _takes_tokens(self, predictor: Any) -> bool:
@@ -384,21 +443,27 @@ class TextMasker:
             return ""
         return str(self.tokenizer.mask_token)
 
-    def _rules(self) -> TokenRules:
+    def _rules(self, predictor: Any = None) -> TokenRules:
         pad_id = getattr(self.tokenizer, "pad_token_id", None)
-        if pad_id is None:
-            raise ValueError(
-                "The tokenizer has no pad token, which batches of texts need. Set one that the "
-                "model knows, as in tokenizer.pad_token = tokenizer.eos_token, and tell the model, "
-                "model.config.pad_token_id = tokenizer.pad_token_id."
-            )
         mask_id = getattr(self.tokenizer, "mask_token_id", None)
         if self.fill == "mask" and mask_id is None:
-            raise ValueError(NO_MASK)
+            raise ValueError(no_mask(self.tokenizer))
+        if pad_id is None:
+            raise ValueError(no_pad(self.fill))
+        mask_id = pad_id if mask_id is None else mask_id
         return TokenRules(
             fill=self.fill,
-            mask_id=pad_id if mask_id is None else mask_id,
+            mask_id=mask_id,
             pad_id=pad_id,
+            # what takes no attention mask knows by the pad token alone where not to look
+            gone_id=mask_id if _attends(getattr(predictor, "module", None)) else pad_id,
             left=getattr(self.tokenizer, "padding_side", "right") == "left",
             types="token_type_ids" in getattr(self.tokenizer, "model_input_names", ()),
         )
+
+
+def _attends(module: Any) -> bool:
+    """Whether a torch module takes an attention mask beside the tokens."""
+    if module is None:
+        return False
+    return "attention_mask" in arguments(module, {"input_ids": None, "attention_mask": None})[1]

@@ -24,6 +24,9 @@ class TokenRules:
     ----------
     fill : {"mask", "pad", "delete"}
     mask_id, pad_id : int
+    gone_id : int
+        What stands in the place of a token removed by ``"pad"``, unseen, where tokens follow.
+        Models that count places by the ids that are no padding need another id there.
     left : bool
         Whether padding stands at the left.
     types : bool
@@ -33,6 +36,7 @@ class TokenRules:
     fill: str
     mask_id: int
     pad_id: int
+    gone_id: int
     left: bool
     types: bool
 
@@ -44,7 +48,13 @@ class TokenRules:
         ``places`` (B, L) marks what is no padding between texts: removed tokens that keep their
         places as well. Default: where the model looks.
         """
-        ids = torch.where(attention, ids, self.pad_id)
+        gone = torch.zeros_like(attention)
+        if places is not None:
+            # behind the last token that is seen, padding changes no place, and models that look
+            # for a text's last token find it
+            behind = attention.flip(1).cumsum(dim=1).flip(1) == 0
+            gone = places & ~attention & ~behind
+        ids = torch.where(attention, ids, torch.where(gone, self.gone_id, self.pad_id))
         # a model that looks at nothing answers NaN: of a text without any token it sees one
         # padding token
         blind = ~attention.any(dim=1)

@@ -45,8 +45,9 @@ def longest_input(tokenizer: Any, max_length: int | None) -> int:
 class Encoded(NamedTuple):
     """Tokens of one text.
 
-    ``ids`` int (L,), ``offsets`` int (L, 2), ``special`` bool (L,), and ``words`` int (L,), the
-    number of each token's word, or None where the tokenizer knows none.
+    ``ids`` int (L,), ``offsets`` int (L, 2), ``special`` bool (L,), those that stand in the text
+    itself included, and ``words`` int (L,), the number of each token's word, or None where the
+    tokenizer knows none.
     """
 
     ids: np.ndarray
@@ -74,7 +75,35 @@ def tokenize(tokenizer: Any, texts: list[str], limit: int) -> tuple[list[Encoded
         cut = _encode(tokenizer, [texts[i] for i in some], limit, whole)
         for i, one in zip(some, cut, strict=True):
             found[i] = one
-    return found, len(long)
+    special_ids = _special_ids(tokenizer)
+    marked = [
+        _with_written(tokenizer, own, text, special_ids)
+        for own, text in zip(found, texts, strict=True)
+    ]
+    return marked, len(long)
+
+
+def _special_ids(tokenizer: Any) -> np.ndarray:
+    """Ids of all tokens that stand for no text; the unknown token stands for words."""
+    ids = set(getattr(tokenizer, "all_special_ids", ()))
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    ids |= {number for number, token in added.items() if getattr(token, "special", False)}
+    ids.discard(getattr(tokenizer, "unk_token_id", None))
+    return np.array(sorted(ids), dtype=np.int64)
+
+
+def _with_written(tokenizer: Any, own: Encoded, text: str, special_ids: np.ndarray) -> Encoded:
+    """The same tokens, where special tokens that are written in the text are special, too."""
+    written = np.isin(own.ids, special_ids)
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    others = {getattr(tokenizer, f"{role}_token_id", None) for role in _ROLES if role != "unk"}
+    if unknown is not None and unknown in others:
+        # one id stands for unknown words and, as written, for what separates texts
+        name = str(tokenizer.unk_token)
+        for i in np.flatnonzero((own.ids == unknown) & ~own.special):
+            start, end = own.offsets[i].tolist()
+            written[i] = text[start:end].strip() == name
+    return own._replace(special=own.special | written)
 
 
 def _encode(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
+from bisect import bisect_left, bisect_right
 
 import numpy as np
+
+from fastexplain.maskers._scripts import Segmenter, script_words, segmented, unspaced_run
 
 __all__ = [
     "N_BUCKETS",
@@ -37,16 +40,35 @@ _IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 N_BUCKETS = 2**15
 
 
-def word_spans(text: str) -> np.ndarray:
+def word_spans(text: str, segmenter: Segmenter = None) -> np.ndarray:
     """Characters of the words and of single punctuation marks, int (N, 2).
+
+    A function as the segmenter says itself what all words are; see ``script_words`` for the
+    others.
 
     Examples
     --------
     >>> word_spans("Don't go!").tolist()
     [[0, 5], [6, 8], [8, 9]]
     """
+    if callable(segmenter):
+        return segmented(text, segmenter)
     spans = [match.span() for match in _WORD.finditer(text)]
-    return _as_spans(spans if text.isascii() else _joined(text, spans))
+    if text.isascii():
+        return _as_spans(spans)
+    spans = _joined(text, spans)
+    if unspaced_run(text):
+        spans = _divided(spans, np.unique(script_words(text, segmenter)).tolist())
+    return _as_spans(spans)
+
+
+def _divided(spans: list[tuple[int, int]], edges: list[int]) -> list[tuple[int, int]]:
+    """Spans cut at all edges inside them."""
+    found = []
+    for start, end in spans:
+        inside = edges[bisect_right(edges, start) : bisect_left(edges, end)]
+        found += [*zip([start, *inside], [*inside, end], strict=True)]
+    return found
 
 
 def _joined(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -107,7 +129,12 @@ def hash_word(word: str) -> int:
 
 
 def group_tokens(
-    text: str, offsets: np.ndarray, words: np.ndarray | None, unit: str
+    text: str,
+    offsets: np.ndarray,
+    words: np.ndarray | None,
+    unit: str,
+    segmenter: Segmenter = None,
+    breaks: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put a text's tokens together as players.
 
@@ -122,8 +149,14 @@ def group_tokens(
         Characters of each token, special tokens left out.
     words : int ndarray of shape (L,), optional
         The tokenizer's number of the word that each token is a part of. White space ends a
-        word whatever the tokenizer says, since some number the whole text as one.
+        word whatever the tokenizer says, since some number the whole text as one; for the same
+        reason so do scripts without spaces, where the tokenizer never divides them.
     unit : {"token", "word", "sentence"}
+    segmenter : None, "budoux" or callable
+        What finds words in scripts without spaces, or a function that finds all words; it has
+        the last word. A token that is part of two words makes them one player.
+    breaks : int ndarray of shape (L,), optional
+        Special tokens left out before each token: no player reaches across one.
 
     Returns
     -------
@@ -144,17 +177,52 @@ def group_tokens(
     fresh = np.ones(len(places), dtype=bool)
     if unit == "word":
         fresh[1:] = spaces[start[1:]] > spaces[end[:-1]]
-        if words is not None:
-            fresh[1:] |= words[places][1:] != words[places][:-1]
+        numbers = None if words is None else words[places]
+        if numbers is not None:
+            fresh[1:] |= numbers[1:] != numbers[:-1]
+        if callable(segmenter) or unspaced_run(text):
+            fresh[1:] = _by_segments(text, start, end, numbers, segmenter, fresh[1:])
     elif unit == "sentence":
         sentence = np.searchsorted(sentence_spans(text)[:, 1], start, side="right")
         fresh[1:] = sentence[1:] != sentence[:-1]
+    if breaks is not None:
+        fresh[1:] |= np.diff(breaks[places]) > 0
     fresh[1:] &= offsets[places, 0][1:] >= reached[:-1]
     group = np.cumsum(fresh) - 1
     first = np.flatnonzero(fresh)
     spans = np.stack([np.minimum.reduceat(start, first), np.maximum.reduceat(end, first)], axis=1)
     following = np.searchsorted(places, np.arange(len(offsets)))
     return group[np.minimum(following, len(places) - 1)], spans
+
+
+def _by_segments(
+    text: str,
+    start: np.ndarray,
+    end: np.ndarray,
+    numbers: np.ndarray | None,
+    segmenter: Segmenter,
+    fresh: np.ndarray,
+) -> np.ndarray:
+    """Which tokens but the first begin a word, with scripts without spaces in mind, bool (L - 1,).
+
+    ``fresh`` says so for other scripts.
+    """
+    spans = segmented(text, segmenter) if callable(segmenter) else script_words(text, segmenter)
+    if not len(spans):
+        return fresh
+    before, here = _word_at(spans, end[:-1] - 1), _word_at(spans, start[1:])
+    if segmenter is not None:
+        return (before != here) | (fresh & (here < 0))
+    touching = (start[1:] == end[:-1]) & (before >= 0) & (here >= 0)
+    if numbers is not None and (touching & (numbers[1:] != numbers[:-1])).any():
+        return fresh  # the tokenizer knows words of these scripts
+    return fresh | (before != here)
+
+
+def _word_at(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Number of the span that each character lies in, -1 for none."""
+    last = np.searchsorted(spans[:, 0], places, side="right") - 1
+    return np.where((last >= 0) & (places < spans[last, 1]), last, -1)
 
 
 def _trim(text: str, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

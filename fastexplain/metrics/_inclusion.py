@@ -109,7 +109,7 @@ def inclusion_exclusion_auc(
     >>> from fastexplain.metrics import inclusion_exclusion_auc
     >>> from fastexplain.predictors import make_predictor
     >>> X = np.array([[0.5, 0.1, 0.2], [0.0, 0.3, 0.6]])
-    >>> model = make_predictor(lambda x: x.sum(axis=1), X)
+    >>> model = make_predictor(lambda x: x.sum(axis=1), X, output="regression")
     >>> masked = MaskedModel(model, TabularMasker("zero").fit(X))
     >>> found = inclusion_exclusion_auc(masked, X, X, score="probability")
     >>> found.inclusion_curve, found.exclusion_curve

@@ -97,7 +97,7 @@ def log_odds(
     >>> from fastexplain.metrics import log_odds
     >>> from fastexplain.predictors import make_predictor
     >>> X = np.array([[0.3, 0.2], [0.1, 0.4]])
-    >>> model = make_predictor(lambda x: x.sum(axis=1), X)
+    >>> model = make_predictor(lambda x: x.sum(axis=1), X, output="probability")
     >>> masked = MaskedModel(model, TabularMasker("zero").fit(X))
     >>> log_odds(masked, X, X, [1, 1], share=0.5).per_sample.round(3)
     array([-1.386, -2.197])

@@ -67,7 +67,7 @@ def comprehensiveness(
     >>> from fastexplain.metrics import comprehensiveness, sufficiency
     >>> from fastexplain.predictors import make_predictor
     >>> X = np.array([[0.3, 0.2], [0.1, 0.4]])
-    >>> model = make_predictor(lambda x: x.sum(axis=1), X)
+    >>> model = make_predictor(lambda x: x.sum(axis=1), X, output="probability")
     >>> masked = MaskedModel(model, TabularMasker("zero").fit(X))
     >>> comprehensiveness(masked, X, X, [1, 1], shares=[0.5])
     array([0.3, 0.4])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from fastexplain._casts import as_moments
+from fastexplain._cells import cells_of, families_of, has_size, is_missing
 from fastexplain.tables import Table
 
 __all__ = ["ColumnEncoder", "TabularEncoder", "quantiles_of"]
@@ -69,7 +72,9 @@ class TabularEncoder:
         self._all_numeric = all(c.numeric for c in columns)
 
     @classmethod
-    def fit(cls, table: Table, n_edges: int) -> TabularEncoder:
+    def fit(
+        cls, table: Table, n_edges: int, categorical: Collection[int] = frozenset()
+    ) -> TabularEncoder:
         """Learn scales, quantiles and categories from a table's rows.
 
         Parameters
@@ -78,8 +83,11 @@ class TabularEncoder:
             Training rows.
         n_edges : int
             Most quantiles kept of a column of quantities.
+        categorical : collection of int
+            Positions of columns that are read as categories though they hold numbers.
         """
-        return cls([_fit_column(table, j, n_edges) for j in range(table.n_columns)])
+        columns = range(table.n_columns)
+        return cls([_fit_column(table, j, n_edges, j in categorical) for j in columns])
 
     def transform(self, table: Table) -> np.ndarray:
         """Encode rows.
@@ -93,12 +101,9 @@ class TabularEncoder:
         float32 ndarray of shape (n, C)
             Scaled quantities (missing as NaN) and category codes.
         """
-        if self._all_numeric and table.kind == "numpy" and table.native.dtype.kind in "fiub":
-            return self._scaled(table.native)
-        if self._all_numeric and table.kind == "pandas":
-            dtypes = set(table.native.dtypes)
-            if len(dtypes) == 1 and next(iter(dtypes)).kind in "fiub":
-                return self._scaled(table.native.to_numpy())
+        matrix = table.matrix() if self._all_numeric else None
+        if matrix is not None and matrix.dtype.kind in "fiub":
+            return self._scaled(matrix)
         out = np.empty((len(table), table.n_columns), dtype=np.float32)
         for j, column in enumerate(self.columns):
             if column.numeric:
@@ -113,9 +118,17 @@ class TabularEncoder:
         return np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
 
 
-def quantiles_of(table: Table) -> int:
-    """How many quantiles of each column a network is given: fewer of more columns."""
-    n = max(1, sum(is_quantity(table, j) for j in range(table.n_columns)))
+def quantiles_of(table: Table, categorical: Collection[int] = frozenset()) -> int:
+    """How many quantiles of each column a network is given: fewer of more columns.
+
+    Parameters
+    ----------
+    table : Table
+    categorical : collection of int
+        Positions of columns that are read as categories though they hold numbers.
+    """
+    columns = (j for j in range(table.n_columns) if j not in categorical)
+    n = max(1, sum(is_quantity(table, j) for j in columns))
     return int(np.clip(min(_EDGES / n**0.5, _ALL_EDGES / n), 2, _MAX_EDGES))
 
 
@@ -124,70 +137,65 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _missing(value: Any) -> bool:
-    """None, NaN, NaT and pandas' NA, told apart without pandas."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:
-        return True  # NA is neither equal to itself nor not
-    except ValueError:
-        return False  # an array, which is no cell, but not a missing one either
-
-
 def is_quantity(table: Table, j: int) -> bool:
     """Whether a column holds numbers or moments in time rather than categories."""
     column = table.column(j)
-    if table.kind == "polars":
-        dtype = column.dtype
-        return dtype.is_numeric() or dtype.is_temporal()
-    if column.dtype != object:
-        kind = getattr(column.dtype, "kind", "O")
-        return kind in "fiumM"
-    present = [value for value in column if not _missing(value)]
-    numbers = (int, float, np.integer, np.floating)
-    return bool(present) and all(
-        isinstance(value, numbers) and not isinstance(value, bool) for value in present
-    )
+    return has_size(column.dtype, families_of(column))
 
 
 def quantities(table: Table, j: int) -> np.ndarray:
-    """Column ``j`` as float64, missing cells as NaN; dates as nanoseconds."""
+    """Column ``j`` as float64, missing cells as NaN; moments and durations as nanoseconds."""
     column = table.column(j)
+    dtype: Any = column.dtype
     if table.kind == "polars":
-        if column.dtype.is_temporal():
-            column = column.to_physical()
+        if dtype.is_temporal():
+            return column.to_physical().cast(float).to_numpy() * _nanoseconds_of(dtype)
         return column.cast(float, strict=False).to_numpy().astype(np.float64)
-    if table.kind == "pandas":
-        import pandas as pd
+    if isinstance(dtype, np.dtype) and dtype.kind in "mM":
+        return _ticks(np.asarray(column))
+    cells = cells_of(column)
+    if table.kind == "pandas" and dtype.kind in "mM":
+        unit = getattr(getattr(dtype, "pyarrow_dtype", dtype), "unit", None)
+        # dates of Arrow's, without a time of day, have no unit
+        days = as_moments(cells) if unit is None else None
+        return _ticks(column.to_numpy(dtype=f"{dtype.kind}8[{unit}]") if days is None else days)
+    if cells.dtype.kind in "biuf":
+        return cells.astype(np.float64)
+    return np.array([_number(value) for value in cells], dtype=np.float64)
 
-        dtype = column.dtype
-        kind = getattr(dtype, "kind", "O")
-        if kind in "mM":
-            moments = column.to_numpy(dtype=f"{kind}8[ns]")
-            out = moments.astype(np.int64).astype(np.float64)
-            out[np.isnat(moments)] = np.nan
-            return out
-        if isinstance(dtype, pd.api.extensions.ExtensionDtype) or kind == "O":
-            return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        return column.to_numpy(np.float64)
-    if column.dtype.kind in "mM":
-        out = column.astype(f"{column.dtype.kind}8[ns]").astype(np.int64).astype(np.float64)
-        out[np.isnat(column)] = np.nan
-        return out
-    if column.dtype == object:
-        return np.array([_number(value) for value in column], dtype=np.float64)
-    return column.astype(np.float64)
+
+#: nanoseconds of NumPy's and polars' units of time; months and years have no fixed length
+_UNITS = {"W": 6048e11, "D": 864e11, "h": 36e11, "m": 6e10, "s": 1e9, "ms": 1e6, "us": 1e3}
+_UNITS |= {"ns": 1.0, "ps": 1e-3, "fs": 1e-6, "as": 1e-9}
+
+
+def _ticks(moments: np.ndarray) -> np.ndarray:
+    """NumPy's moments or durations as nanoseconds: far dates have no place in a whole number."""
+    unit, count = np.datetime_data(moments.dtype)
+    if unit not in _UNITS:
+        moments = moments.astype(f"{moments.dtype.kind}8[D]")
+        unit, count = "D", 1
+    out = moments.astype(np.int64).astype(np.float64) * (_UNITS[unit] * count)
+    out[np.isnat(moments)] = np.nan
+    return out
+
+
+def _nanoseconds_of(dtype: Any) -> float:
+    """Nanoseconds of what polars counts a moment or duration in."""
+    if hasattr(dtype, "time_unit"):
+        return _UNITS[dtype.time_unit]
+    return _UNITS["D"] if str(dtype.base_type()) == "Date" else 1.0
 
 
 def _number(value: Any) -> float:
     try:
-        return float(value) if value is not None else np.nan
-    except (TypeError, ValueError):
+        return np.nan if is_missing(value) else float(value)
+    except (ArithmeticError, TypeError, ValueError):
         return np.nan
 
 
-def _fit_column(table: Table, j: int, n_edges: int) -> ColumnEncoder:
-    if is_quantity(table, j):
+def _fit_column(table: Table, j: int, n_edges: int, categorical: bool) -> ColumnEncoder:
+    if not categorical and is_quantity(table, j):
         cells = quantities(table, j)
         cells = cells[np.isfinite(cells)]
         if not len(cells):
@@ -246,7 +254,7 @@ def _factorize(table: Table, j: int) -> tuple[np.ndarray, list[Any], np.ndarray]
     seen: dict[Any, int] = {}
     try:
         codes = np.array(
-            [-1 if _missing(v) else seen.setdefault(v, len(seen)) for v in cells],
+            [-1 if is_missing(v) else seen.setdefault(v, len(seen)) for v in cells],
             dtype=np.int64,
         )
     except TypeError as error:

@@ -27,11 +27,12 @@ from fastexplain.objectives._ppo import (
 )
 from fastexplain.objectives._ranking import player_order, ranking_loss
 from fastexplain.objectives._shapley import coalition_loss, label_loss
-from fastexplain.objectives._size_curves import size_curves
+from fastexplain.objectives._size_curves import active_counts, size_curves, take_size_curves
 from fastexplain.objectives._subsets import relaxed_subset, top_subset
 
 __all__ = [
     "PPOCoefficients",
+    "active_counts",
     "advantage",
     "as_outputs",
     "bernoulli_entropy",
@@ -57,5 +58,6 @@ __all__ = [
     "relaxed_subset",
     "reverse_kl_reward",
     "size_curves",
+    "take_size_curves",
     "top_subset",
 ]

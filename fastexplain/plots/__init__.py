@@ -28,7 +28,9 @@ class Plots(PicturePlots):
     """Plots of one explanation; made by ``explanation.plot``.
 
     They draw on ``ax``, or on a new figure, and return the axes. Values are shown relative to a
-    feature without effect, so that red is above and blue below it.
+    feature without effect, so that red is above and blue below it. Every picture shows the
+    ``score`` of the explanation and its ``caution``, where there is one; pictures of single rows
+    show what the model predicts, where the explanation holds ``predictions``.
 
     Parameters
     ----------
@@ -117,7 +119,8 @@ class Plots(PicturePlots):
     ) -> Axes:
         """Attributions of one row, largest first.
 
-        Shapley values are stacked from the base value to the model output. Attributions that
+        Shapley values are stacked from f(baseline), the output with all features removed, to
+        the model output; with removal by a surrogate from v(none). Attributions that
         do not add up to it, which is all others and a part of the features, are drawn side by
         side from the value of a feature without effect.
 
@@ -127,7 +130,8 @@ class Plots(PicturePlots):
             Position of the row.
         max_display, ax, show, backend
             As for :meth:`bar`. Shap's plot stacks and fills a figure of its own, so
-            ``"auto"`` takes it only for values that add up and when ``ax`` is None.
+            ``"auto"`` takes it only for values that add up and when ``ax`` is None. Its
+            "E[f(X)]" is replaced by what the base value is.
 
         Returns
         -------

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastexplain._explanation_html import output_name, target_text
 from fastexplain._explanation_images import displayable, grey, per_pixel
 from fastexplain._explanation_index import select
-from fastexplain._explanation_scale import Scale
+from fastexplain._explanation_scale import Scales
+from fastexplain._explanation_words import name_and_value, output_name, short, target_text
 from fastexplain._extras import optional_import
+from fastexplain.plots._head import head_of
 from fastexplain.plots._style import (
     Ruler,
     check_pictures,
@@ -37,12 +38,13 @@ _TITLE, _SMALL = 10, 8
 class _Shown:
     """What is drawn: images, the values at their pixels, and what is written beside them."""
 
+    explanation: Explanation
     images: np.ndarray  # (n, H, W) or (n, H, W, 3), in [0, 1]
     maps: np.ndarray  # (n, H, W, k)
     labels: list[str]  # of the rows
-    titles: list[list[str]]  # of the columns, for all rows or row by row
-    scale: Scale
-    note: str
+    titles: list[list[tuple[str, str]]]  # name and value: of the columns, or row by row
+    scales: Scales
+    notes: list[str]
 
 
 def _outputs(explanation: Explanation, outputs: Any, rows: np.ndarray) -> np.ndarray:
@@ -69,13 +71,18 @@ def _outputs(explanation: Explanation, outputs: Any, rows: np.ndarray) -> np.nda
     return np.sort(np.argsort(-sizes, kind="stable")[:_MOST_OUTPUTS])
 
 
-def _titles(explanation: Explanation, rows: np.ndarray, outputs: np.ndarray) -> list[list[str]]:
+def _titles(
+    explanation: Explanation, rows: np.ndarray, outputs: np.ndarray
+) -> list[list[tuple[str, str]]]:
+    """Names of the columns; of each row, with values, where rows differ in what they say."""
+    every = [[name_and_value(explanation, int(row), int(k)) for k in outputs] for row in rows]
+    if any(value for line in every for _, value in line):
+        return every
     if "output" in explanation.dims:
-        return [[output_name(explanation, int(k)) for k in outputs]]
+        return [[(short(output_name(explanation, int(k))), "") for k in outputs]]
     if explanation._target is None:
-        return [["attributions"]]
-    names = [[output_name(explanation, int(explanation._target[row]))] for row in rows]
-    return names if target_text(explanation) == "target per row" else names[:1]
+        return [[("attributions", "")]]
+    return every if target_text(explanation) == "target per row" else every[:1]
 
 
 def _shown(explanation: Explanation, rows: Any, outputs: Any, max_rows: int) -> _Shown:
@@ -89,8 +96,7 @@ def _shown(explanation: Explanation, rows: Any, outputs: Any, max_rows: int) -> 
     part = part[..., columns] if "output" in part.dims else part
     maps = per_pixel(part, outside=np.nan)
     layout: Any = explanation._layout
-    # all of them, so that an image looks the same whichever are chosen beside it
-    images = displayable(np.asarray(explanation._data), layout.channels)[positions]
+    images = displayable(np.asarray(explanation._data)[positions], layout.channels)
     notes = [explanation.method]
     if n_chosen > len(positions):
         notes.append(f"first {len(positions)} of {n_chosen} images")
@@ -98,12 +104,13 @@ def _shown(explanation: Explanation, rows: Any, outputs: Any, max_rows: int) -> 
     if len(columns) < n_outputs and outputs is None:
         notes.append(f"the {len(columns)} of {n_outputs} outputs with the largest values")
     return _Shown(
+        explanation,
         images,
         maps,
         [] if single else [f"image {row}" for row in positions],
         _titles(explanation, positions, columns),
-        Scale.of(explanation, maps),
-        " \u00b7 ".join(filter(None, notes)),
+        Scales.of(explanation, list(maps), positions, columns),
+        notes,
     )
 
 
@@ -122,19 +129,23 @@ def image(
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
     shown = _shown(explanation, rows, outputs, max_rows)
-    colours = colour_map(shown.scale, cmap, alpha)
-    if ax is not None:
-        if shown.maps.shape[0] * shown.maps.shape[3] != 1:
-            raise ValueError(
-                f"ax holds one image and one output, not {shown.maps.shape[0]} x "
-                f"{shown.maps.shape[3]}; choose them by rows= and outputs="
-            )
-        _overlay(ax, shown, 0, 0, colours)
-        ax.set_title(shown.titles[0][0], fontsize=_TITLE, parse_math=False)
-        cax = ax.inset_axes((0.15, -0.09, 0.7, 0.035))
-        colour_bar(cax, shown.scale, colours)
-        return ax
-    return _figure(pyplot, shown, min(columns, len(shown.images)), colours)
+    colours = colour_map(shown.scales.common, cmap, alpha)
+    if ax is None:
+        return _figure(pyplot, shown, min(columns, len(shown.images)), colours)
+    if shown.maps.shape[0] * shown.maps.shape[3] != 1:
+        raise ValueError(
+            f"ax holds one image and one output, not {shown.maps.shape[0]} x "
+            f"{shown.maps.shape[3]}; choose them by rows= and outputs="
+        )
+    _overlay(ax, shown, 0, 0, colours)
+    figure: Any = ax.figure
+    width = ax.get_window_extent().width / figure.dpi
+    name = Ruler(_TITLE).named(*shown.titles[0][0], width, 3)
+    ax.set_title(name, fontsize=_TITLE, parse_math=False)
+    head_of(explanation, width).draw_on(ax, 8 + 12.5 * (name.count("\n") + 1))
+    cax = ax.inset_axes((0.15, -0.09, 0.7, 0.035))
+    colour_bar(cax, shown.scales.common, colours)
+    return ax
 
 
 def _bare(ax: Axes) -> None:
@@ -153,7 +164,7 @@ def _overlay(ax: Axes, shown: _Shown, row: int, column: int, colours: Any) -> No
     ax.imshow(
         shown.maps[row, :, :, column],
         cmap=colours,
-        norm=norm(shown.scale),
+        norm=norm(shown.scales.each[row][column]),
         interpolation="nearest",
     )
     _bare(ax)
@@ -176,34 +187,25 @@ def _figure(pyplot: Any, shown: _Shown, blocks: int, colours: Any) -> np.ndarray
     grid_w = blocks * block_w + (blocks - 1) * block_gap
 
     ruler = Ruler(_TITLE)
-    titles = [[ruler.wrapped(t, 0.96 * cell_w, 2) for t in line] for line in shown.titles]
+    titles = [[ruler.named(*pair, 0.96 * cell_w, 2) for pair in line] for line in shown.titles]
     n_title_lines = 1 + max(title.count("\n") for line in titles for title in line)
     title_h = 0.08 + 0.17 * n_title_lines
     every = len(titles) > 1  # a title above each overlay, not above each column
-    line_h = cell_h + (title_h if every else 0.0)
-    note = Ruler(_SMALL).wrapped(shown.note, max(grid_w, 3.2), 2)
-    note_h = 0.08 + 0.14 * (note.count("\n") + 1) if note else 0.0
+    limit_h = 0.2 if shown.scales.own else 0.0  # below each overlay
+    line_h = cell_h + limit_h + (title_h if every else 0.0)
+    head = head_of(shown.explanation, max(grid_w, 3.2), *shown.notes)
     bar_h = 0.62
 
     total_w = max(grid_w, 3.2) + 2 * edge
-    top = edge + note_h + (0.0 if every else title_h)
+    top = edge + head.height + (0.0 if every else title_h)
     total_h = top + n_lines * line_h + (n_lines - 1) * gap + bar_h + edge
     figure = pyplot.figure(figsize=(total_w, total_h))
+    head.draw(figure, edge)
 
     def place(x: float, y: float, w: float, h: float) -> Any:
         """Axes with their upper left corner at (x, y) from the figure's."""
         return figure.add_axes((x / total_w, 1.0 - (y + h) / total_h, w / total_w, h / total_h))
 
-    if note:
-        figure.text(
-            edge / total_w,
-            1 - edge / total_h,
-            note,
-            va="top",
-            fontsize=_SMALL,
-            alpha=0.7,
-            parse_math=False,
-        )
     axes = np.empty((n, k + 1), dtype=object)
     left = (total_w - grid_w) / 2
     for row in range(n):
@@ -221,7 +223,10 @@ def _figure(pyplot: Any, shown: _Shown, blocks: int, colours: Any) -> np.ndarray
             if every or line == 0:
                 title = titles[row if every else 0][column]
                 ax.set_title(title, fontsize=_TITLE, pad=4, parse_math=False)
+            if limit_h:
+                span = shown.scales.each[row][column].span
+                ax.set_xlabel(span, fontsize=_SMALL, labelpad=3, alpha=0.7)
     bar_w = min(3.2, total_w - 2 * edge - 0.6)
     cax = place((total_w - bar_w) / 2, total_h - edge - bar_h + 0.16, bar_w, 0.09)
-    colour_bar(cax, shown.scale, colours)
+    colour_bar(cax, shown.scales.common, colours)
     return axes

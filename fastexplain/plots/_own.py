@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastexplain import _explanation_data as tables
-from fastexplain._explanation_html import target_text
 from fastexplain._explanation_layout import player_texts
 from fastexplain._explanation_scale import BLUE, RED
+from fastexplain._explanation_words import base_name, number, short
 from fastexplain._extras import optional_import
 from fastexplain.plots import largest
+from fastexplain.plots._head import head_of, inches_over, set_title
+from fastexplain.plots._style import Ruler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["adds_up", "axis_label", "bar", "beeswarm", "value_labels", "waterfall"]
 
-GREY, DARK = "#999999", "#333333"
-_LONGEST_LABEL = 40
+GREY = "#999999"
+_LONGEST_LABEL, _LONGEST_VALUE = 40, 20
+_NUMBER = 9
+#: what float32 models leave undetermined of an output, relative to a change that matters
+_ROUNDING = 1e-5
 
 
 def axis_label(explanation: Explanation, mean: bool = False, shown: int | None = None) -> str:
@@ -36,15 +41,25 @@ def axis_label(explanation: Explanation, mean: bool = False, shown: int | None =
 
 
 def adds_up(explanation: Explanation) -> bool:
-    """Whether base value and values of a single row reach the model output, where known."""
-    if explanation._missing is None:
+    """Whether base value and values of a single row reach the model output, where known.
+
+    What is missing is compared with the values, not with the output: of outputs near 1.7e9
+    that differ by 300, a thousandth of the output would be more than all there is to explain.
+    """
+    if not _gap_is_known(explanation):
         return True
-    scale = np.abs(explanation._values).sum() + np.abs(explanation._base).sum()
-    return bool(np.abs(explanation._missing).max() <= 1e-3 * scale + 1e-12)
+    base = explanation._base
+    allowed = 1e-3 * np.abs(explanation._values).sum(axis=1, dtype=float)
+    allowed += 8 * np.finfo(base.dtype).eps * np.abs(base)  # digits that an output cannot have
+    units = explanation._units()
+    if units is not None:
+        allowed += _ROUNDING * units
+    return bool((np.abs(explanation._missing) <= allowed).all())  # type: ignore[arg-type]
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
+def _gap_is_known(explanation: Explanation) -> bool:
+    """Whether it is known of a single row what its values lack to the output."""
+    return explanation._missing is not None and bool(np.isfinite(explanation._missing).all())
 
 
 def _size(at: tuple[Axes, bool], n_bars: int, row_height: float = 0.4) -> Axes:
@@ -55,30 +70,48 @@ def _size(at: tuple[Axes, bool], n_bars: int, row_height: float = 0.4) -> Axes:
     return ax
 
 
-def _frame(ax: Axes, labels: list[str], xlabel: str, title: str) -> None:
+def _frame(ax: Axes, labels: list[str], xlabel: str) -> None:
     """Feature labels from the top down, and nothing that is not needed."""
     positions = np.arange(len(labels))[::-1]
+    texts = [short(text, _LONGEST_LABEL + _LONGEST_VALUE) for text in labels]
     # "$" would start a formula in the middle of a name
-    texts = [_short(label).replace("$", r"\$") for label in labels]
-    ax.set_yticks(positions[::-1], texts[::-1])
+    ax.set_yticks(positions[::-1], texts[::-1], parse_math=False)
     ax.set_ylim(-0.7, len(labels) - 0.3)
     ax.tick_params("y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set_xlabel(xlabel)
-    if title:
-        ax.set_title(title.replace("$", r"\$"), fontsize=10, color=DARK)
 
 
-def _title(explanation: Explanation) -> str:
-    return ", ".join(filter(None, [explanation.method, target_text(explanation)]))
+def _finish(explanation: Explanation, at: tuple[Axes, bool]) -> Axes:
+    """Write title, score and caution above what is drawn."""
+    ax, ours = at
+    figure: Any = ax.figure
+    if not ours:
+        above = set_title(ax, explanation, ours)
+        width = ax.get_window_extent().width / figure.dpi
+        head_of(explanation, width).draw_on(ax, above)
+        return ax
+    width, height = figure.get_size_inches()
+    head = head_of(explanation, width - 0.24)
+    if head.height:
+        total = height + head.height + 0.1
+        figure.set_size_inches(width, total)
+        figure.get_layout_engine().set(rect=(0, 0, 1, height / total))
+        head.draw(figure)
+    figure.draw_without_rendering()  # lays out, so that the room beside the axes is known
+    set_title(ax, explanation, ours)
+    return ax
 
 
 def value_labels(explanation: Explanation, order: np.ndarray) -> list[str]:
     """``feature = value`` of a single row, the name alone without data."""
-    names = explanation.feature_names
+    names = [short(name, _LONGEST_LABEL) for name in explanation.feature_names]
     texts = player_texts(explanation)
     if texts is not None:
-        return [f"{names[i]} = {texts[i].strip()}" if texts[i] else names[i] for i in order]
+        return [
+            f"{names[i]} = {short(texts[i], _LONGEST_VALUE)}" if texts[i] else names[i]
+            for i in order
+        ]
     if explanation._display is None:
         return [names[i] for i in order]
     labels = []
@@ -87,8 +120,9 @@ def value_labels(explanation: Explanation, order: np.ndarray) -> list[str]:
         value = next(iter(value))
         if tables.is_missing(value):
             value = tables.MISSING
-        number = isinstance(value, (float, np.floating))
-        labels.append(f"{names[i]} = {value:.4g}" if number else f"{names[i]} = {value}")
+        is_float = isinstance(value, (float, np.floating))
+        shown = f"{value:.4g}" if is_float else short(str(value), _LONGEST_VALUE)
+        labels.append(f"{names[i]} = {shown}")
     return labels
 
 
@@ -97,12 +131,9 @@ def _signed_bars(ax: Axes, widths: np.ndarray, starts: np.ndarray, signed: bool 
     positions = np.arange(len(widths))[::-1]
     colours = [RED if width >= 0 else BLUE for width in widths]
     ax.barh(positions, widths, left=starts, color=colours, height=0.65)
-    ends = starts + widths
-    low, high = min(starts.min(), ends.min()), max(starts.max(), ends.max())
-    span = (high - low) or 1.0
-    for position, end, width, colour in zip(positions, ends, widths, colours, strict=True):
-        right = width >= 0
-        text = f"{width:+.3g}" if signed else f"{width:.3g}"
+    texts = [f"{width:+.3g}" if signed else f"{width:.3g}" for width in widths]
+    for position, end, text, colour in zip(positions, starts + widths, texts, colours, strict=True):
+        right = colour == RED
         ax.annotate(
             text,
             (end, position),
@@ -110,12 +141,27 @@ def _signed_bars(ax: Axes, widths: np.ndarray, starts: np.ndarray, signed: bool 
             textcoords="offset points",
             ha="left" if right else "right",
             va="center",
-            fontsize=9,
+            fontsize=_NUMBER,
             color=colour,
-        )
-    # room for the numbers on the sides where there are some
-    left = 0.12 * span if (widths < 0).any() else 0.02 * span
-    ax.set_xlim(low - left, high + (0.12 * span if (widths >= 0).any() else 0.02 * span))
+        ).set_in_layout(False)  # the axis makes room for it
+
+
+def _make_room(ax: Axes, widths: np.ndarray, starts: np.ndarray, signed: bool = True) -> None:
+    """Widen the axis until the numbers beside the bars have their place."""
+    figure: Any = ax.figure
+    figure.figure.draw_without_rendering()  # of a subfigure the whole one
+    inches = ax.get_window_extent().width / figure.dpi
+    ruler = Ruler(_NUMBER)
+    texts = [ruler.inches(f"{w:+.3g}" if signed else f"{w:.3g}") + 0.12 for w in widths]
+    left = max((text for text, w in zip(texts, widths, strict=True) if w < 0), default=0.05)
+    right = max((text for text, w in zip(texts, widths, strict=True) if w >= 0), default=0.05)
+    # bars keep a part of very narrow axes, where numbers are cut in any case
+    squeeze = min(1.0, 0.7 * inches / (left + right))
+    left, right = left * squeeze / inches, right * squeeze / inches
+    ends = starts + widths
+    low, high = min(starts.min(), ends.min()), max(starts.max(), ends.max())
+    span = ((high - low) or 1.0) / (1.0 - left - right)
+    ax.set_xlim(low - left * span, high + right * span)
 
 
 def bar(explanation: Explanation, max_display: int, at: tuple[Axes, bool]) -> Axes:
@@ -125,13 +171,16 @@ def bar(explanation: Explanation, max_display: int, at: tuple[Axes, bool]) -> Ax
     many = "row" in explanation.dims
     widths = np.abs(values).mean(axis=0)[order] if many else values[0, order]
     labels = (
-        [explanation.feature_names[i] for i in order] if many else value_labels(explanation, order)
+        [short(explanation.feature_names[i], _LONGEST_LABEL) for i in order]
+        if many
+        else value_labels(explanation, order)
     )
-    ax = _size(at, len(order))
-    _signed_bars(ax, widths, np.zeros(len(order)), signed=not many)
+    ax, starts = _size(at, len(order)), np.zeros(len(order))
+    _signed_bars(ax, widths, starts, signed=not many)
     ax.axvline(0, color=GREY, lw=0.8)
-    _frame(ax, labels, axis_label(explanation, many, max_display), _title(explanation))
-    return ax
+    _frame(ax, labels, axis_label(explanation, many, max_display))
+    _make_room(ax, widths, starts, signed=not many)
+    return _finish(explanation, at)
 
 
 def _spread(values: np.ndarray, height: float) -> np.ndarray:
@@ -200,16 +249,17 @@ def beeswarm(explanation: Explanation, max_display: int, at: tuple[Axes, bool]) 
         bar.ax.set_yticklabels(["low", "high"])
         bar.set_label("value of the feature (rank)", labelpad=-8)
         bar.outline.set_visible(False)  # type: ignore[operator]
-    labels = [explanation.feature_names[i] for i in order]
-    _frame(ax, labels, axis_label(explanation, shown=max_display), _title(explanation))
-    return ax
+    labels = [short(explanation.feature_names[i], _LONGEST_LABEL) for i in order]
+    _frame(ax, labels, axis_label(explanation, shown=max_display))
+    return _finish(explanation, at)
 
 
 def waterfall(explanation: Explanation, max_display: int, at: tuple[Axes, bool]) -> Axes:
     """One row: stacked where values add up, side by side where they do not."""
     if not explanation.additive:
         return bar(explanation, max_display, at)
-    values = explanation._values[0, :, 0]
+    # as doubles: float32 would round ends near 1.7e9 to a hundred
+    values = explanation._values[0, :, 0].astype(float)
     base = float(explanation._base[0, 0])
     order = largest(values[None], len(values))
     rest = order[max_display - 1 :] if len(order) > max_display else order[:0]
@@ -218,10 +268,9 @@ def waterfall(explanation: Explanation, max_display: int, at: tuple[Axes, bool])
     if len(rest):
         widths = np.append(widths, values[rest].sum())
         labels.append(f"{len(rest)} other features")
-    gap = 0.0 if explanation._missing is None else float(explanation._missing[0, 0])
     unexplained = not adds_up(explanation)
     if unexplained:
-        widths = np.append(widths, gap)
+        widths = np.append(widths, explanation._missing[0, 0])  # type: ignore[index]
         labels.append("not attributed")
     # stacked from the base value at the bottom to the output at the top
     ends = base + np.cumsum(widths[::-1])[::-1]
@@ -233,8 +282,15 @@ def waterfall(explanation: Explanation, max_display: int, at: tuple[Axes, bool])
     for position, end in zip(np.arange(len(widths))[::-1], ends, strict=True):
         # to the next bar's start, so that the eye can follow the sum
         ax.plot([end, end], [position, position + 1], color=GREY, lw=0.8, ls=":", zorder=0)
-    reached = "model output" if explanation._missing is not None else "base value + attributions"
     ax.axvline(base, color=GREY, lw=0.8, ls="--", zorder=0)
-    xlabel = f"base value {base:.4g}  →  {reached} {ends[0]:.4g}"
-    _frame(ax, labels, xlabel, _title(explanation))
-    return ax
+    name = base_name(explanation)
+    reached = "model output" if _gap_is_known(explanation) else f"{name} + attributions"
+    step = float(np.abs(widths).max(initial=0.0)) / 10
+    parts = [f"{name} {number(base, step)}", f"→  {reached} {number(float(ends[0]), step)}"]
+    _frame(ax, labels, "  ".join(parts))
+    _make_room(ax, widths, ends - widths)
+    if Ruler(10).inches("  ".join(parts)) > inches_over(ax, at[1]):
+        ax.set_xlabel("\n".join(parts))
+    if ax.xaxis.get_offset_text().get_text():
+        ax.xaxis.labelpad += 12  # where ticks are relative to an offset, it stands beside the label
+    return _finish(explanation, at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastexplain._explanation_html import output_name
+from fastexplain._explanation_words import output_name
 from fastexplain._extras import optional_import
 from fastexplain.plots import _image, _text
 from fastexplain.plots._text import HighlightedText
@@ -70,9 +70,19 @@ class PicturePlots:
         """Images beside their attributions, a column for each output.
 
         The attributions lie as transparent colours on the image in grey: red above and blue
-        below the value of no effect, on one scale for the whole figure. Where no value is
-        negative and none is subtracted, as for probabilities, the colours run from transparent
-        at zero to red.
+        below the value of no effect. Where no value is negative and none is subtracted, as for
+        probabilities, the colours run from transparent at zero to red. Titles name the outputs
+        and what the model predicts, where the explanation holds ``predictions``.
+
+        One scale of colours serves the whole figure as long as the images' own limits differ
+        by a factor of 10 at most. Beyond that an image would be blank beside another, so each
+        has its own scale: its limit is written below it, and the bar of colours is labelled in
+        shares of it. The same goes for outputs whose ``unit`` differs as much.
+
+        Images are shown one by one, so that each looks the same alone and beside others. Bytes,
+        images within [0, 1], and images within [0, 255] that reach 128 keep their colours;
+        every other image, such as a normalised tensor or one with an offset, is stretched from
+        its least to its largest pixel.
 
         Parameters
         ----------
@@ -87,7 +97,9 @@ class PicturePlots:
             Colours from the lowest to the highest value.
         alpha : float, default=0.85
             Opacity of the colours at the end of the scale, which is the 99th percentile of the
-            magnitudes shown.
+            magnitudes shown, and ``0.1 * unit / N`` at least: N players that do next to
+            nothing stay pale. Attributions in [0, 1] have the unit 1; without a known unit there
+            is no such floor.
         max_rows : int, default=8
             How many images are drawn at most, the first of ``rows``.
         ax : matplotlib Axes, optional

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,19 +127,31 @@ class Ruler:
         """Return the longest beginning that fits, with an ellipsis where some is left out."""
         if self.inches(text) <= width:
             return text
-        kept = len(text)
-        while kept > 1 and self.inches(text[:kept].rstrip() + "\u2026") > width:
-            kept -= 1
-        return text[:kept].rstrip() + "\u2026"
+        cuts = [text[:kept].rstrip() + "\u2026" for kept in range(1, len(text))]
+        fits = self._count_that_fit(cuts, width)
+        return cuts[max(fits, 1) - 1] if cuts else text
+
+    def _count_that_fit(self, texts: Sequence[str], width: float) -> int:
+        """How many of ``texts``, each longer than the one before, are within a width."""
+        return bisect_right(texts, width, key=self.inches)
+
+    def named(self, name: str, value: str, width: float, n_lines: int) -> str:
+        """Break ``name value`` into lines that fit; the name is cut, the value is not."""
+        whole = self.wrapped(f"{name} {value}".strip(), width, n_lines)
+        if not value or not whole.endswith("\u2026"):
+            return whole
+        lines = self.wrapped(name, width, n_lines).split("\n")
+        room = max(width - self.inches(f" {value}"), 0.0)
+        return "\n".join([*lines[:-1], f"{self.cut(lines[-1], room)} {value}"])
 
     def wrapped(self, text: str, width: float, n_lines: int) -> str:
         """Break between words into lines that fit; the last one is cut."""
         lines: list[str] = []
-        words = text.split()
+        # what no font has a sign for would be drawn as a box
+        words = "".join(sign if sign.isprintable() else " " for sign in text).split()
         while words and len(lines) < n_lines - 1:
-            count = 1
-            while count < len(words) and self.inches(" ".join(words[: count + 1])) <= width:
-                count += 1
+            joined = [" ".join(words[: count + 1]) for count in range(len(words))]
+            count = max(self._count_that_fit(joined, width), 1)
             lines.append(self.cut(" ".join(words[:count]), width))
             words = words[count:]
         if words:

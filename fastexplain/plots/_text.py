@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastexplain._explanation_html import row_caption, target_text
+from fastexplain._explanation_html import NO_FORMULAS, told
 from fastexplain._explanation_scale import Scale
-from fastexplain._explanation_texts import highlighted, legend, text_scale
+from fastexplain._explanation_texts import marked, text_scale
+from fastexplain._explanation_words import target_text, title
 from fastexplain._extras import optional_import
+from fastexplain.plots._head import head_of
 from fastexplain.plots._style import Ruler, check_pictures, colour_bar, colour_map, shown_rows
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _PAGE = (
 )
 _ATOMS = re.compile(r"\n|[^\S\n]+|\S+")
 _OPACITY = 0.65
+_TITLE = 9
 _SMALLEST = 5.0
 
 
@@ -80,11 +83,7 @@ def html(explanation: Explanation, rows: Any, max_rows: int) -> HighlightedText:
     """See ``Plots.text``."""
     check_pictures(explanation, "texts")
     positions, n_chosen = shown_rows(explanation, rows, max_rows)
-    scale = text_scale(explanation, positions)
-    parts = [f"<div>{_heading(explanation)}{legend(scale)}"]
-    for row in positions:
-        caption = row_caption(explanation, int(row))
-        parts.append(highlighted(explanation, int(row), scale, caption))
+    parts = [NO_FORMULAS, _heading(explanation), told(explanation), marked(explanation, positions)]
     if n_chosen > len(positions):
         parts.append(f"<p>first {len(positions)} of {n_chosen} texts</p>")
     return HighlightedText("".join(parts) + "</div>")
@@ -197,14 +196,16 @@ def text_figure(
     scale = text_scale(explanation, np.array([row]))
     values = explanation.centered._values[row, :, 0]
 
-    edge, head, foot = 0.12, 0.34, 0.62
+    edge, foot = 0.12, 0.62
     room = np.inf
-    if ax is None:
-        inner = width - 2 * edge
-    else:
-        figure: Any = ax.figure
-        extent = ax.get_window_extent()
-        inner, room = extent.width / figure.dpi, extent.height / figure.dpi - foot
+    figure: Any = None if ax is None else ax.figure
+    inner = width - 2 * edge if ax is None else ax.get_window_extent().width / figure.dpi
+    name = Ruler(_TITLE, "bold").named(*title(explanation, row), inner, 4)
+    title_h = 0.2 + 0.16 * (name.count("\n") + 1)
+    head = head_of(explanation, inner)
+    if ax is not None:
+        head.draw_on(ax, 72 * title_h - 6)
+        room = ax.get_window_extent().height / figure.dpi - foot
     while True:
         ruler = Ruler(fontsize)
         lines = _lines(_atoms(pieces, ruler), inner, ruler)
@@ -214,25 +215,20 @@ def text_figure(
         fontsize -= 0.5  # the axes are given, so the text has to fit
     height = max(len(lines) * line_h, min(room, 1e3) if np.isfinite(room) else 0.0) + foot
     if ax is None:
-        total = height + head + edge
+        total = height + title_h + head.height + edge
         figure = pyplot.figure(figsize=(width, total))
         ax = figure.add_axes((edge / width, edge / total, inner / width, height / total))
+        head.draw(figure, edge)
     _draw(ax, lines, line_h, ruler, values, scale)
     ax.set_xlim(0, inner)
     ax.set_ylim(height, 0)  # in inches from the upper left corner
     ax.set_aspect("equal", anchor="NW")
     ax.axis("off")
-    title = ", ".join(filter(None, [explanation.method, _target(explanation, row)]))
-    ax.set_title(title, loc="left", fontsize=9, fontweight="bold", parse_math=False)
-    bar_w = min(3.2, inner - 0.6)
+    ax.set_title(name, loc="left", fontsize=_TITLE, fontweight="bold", parse_math=False)
+    bar_w = max(min(3.2, inner - 0.6), 0.3)
     cax = ax.inset_axes((0.3, height - foot + 0.27, bar_w, 0.09), transform=ax.transData)
     colour_bar(cax, scale, colour_map(scale, None, _OPACITY))
     return ax
-
-
-def _target(explanation: Explanation, row: int) -> str:
-    only = explanation[row] if "row" in explanation.dims else explanation
-    return target_text(only)
 
 
 def _draw(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fastexplain.predictors._meaning import declared, guessed
+from fastexplain.predictors._meaning import Meaning, OutputError, declared, guessed
 from fastexplain.predictors._predictor import ArrayCall, Predictor, build_predictor
 
 __all__ = ["is_lightgbm_booster", "is_xgboost_booster", "read_lightgbm", "read_xgboost"]
@@ -37,11 +37,13 @@ class _XGBoostPredict:
     """Predictions of a booster for a table, which it takes as a ``DMatrix`` only."""
 
     booster: Any
+    raw: bool = False
 
     def __call__(self, X: Any) -> Any:
         # there is no booster, not even an unpickled one, before its library is imported
         xgboost = sys.modules["xgboost"]
-        return self.booster.predict(xgboost.DMatrix(X, enable_categorical=True))
+        data = xgboost.DMatrix(X, enable_categorical=True)
+        return self.booster.predict(data, output_margin=self.raw)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,28 +51,34 @@ class _LightGBMPredict:
     """Predictions of a booster for a table."""
 
     booster: Any
+    raw: bool = False
 
     def __call__(self, X: Any) -> Any:
-        return self.booster.predict(X)
+        return self.booster.predict(X, raw_score=self.raw)
 
 
 def _finish(
-    call: ArrayCall, sample: Any, output: str, objective: str, reading: str
+    predict: _XGBoostPredict | _LightGBMPredict,
+    sample: Any,
+    output: str,
+    objective: str,
+    reading: str,
 ) -> tuple[Predictor, str | None]:
     """Predictor of a booster whose objective asks for a reading of its answers."""
     if output == "logits" and reading == "probability":
-        raise ValueError(
-            f"the booster's objective {objective!r} already gives probabilities; "
-            "leave output='auto'"
-        )
+        raise OutputError(f"the booster's objective {objective!r} already gives probabilities")
+    call = ArrayCall(replace(predict, raw=output == "margin"))
     values = call(sample)
+    reason = f"the booster's objective {objective!r}"
     if output != "auto":
         meaning = declared(values, output)
     elif reading == "probability" and values.shape[1] > 1:
         # several columns are classes or independent labels, whichever the row sums say
         meaning = guessed(values, torch_module=False)
     else:
-        meaning = declared(values, reading)
+        meaning = declared(values, reading, reason=reason)
+    if meaning.doubt is None and output == "auto":
+        meaning = replace(meaning, reason=reason)
     return build_predictor(call, meaning, values.shape[1]), meaning.doubt
 
 
@@ -115,8 +123,7 @@ def read_xgboost(booster: Any, sample: Any, output: str) -> tuple[Predictor, str
     """
     objective = json.loads(booster.save_config())["learner"]["objective"]["name"]
     reading = _xgboost_reading(objective)
-    call = ArrayCall(_XGBoostPredict(booster))
-    return _finish(call, sample, output, objective, reading)
+    return _finish(_XGBoostPredict(booster), sample, output, objective, reading)
 
 
 def read_lightgbm(booster: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
@@ -139,19 +146,23 @@ def read_lightgbm(booster: Any, sample: Any, output: str) -> tuple[Predictor, st
 
     Raises
     ------
-    ValueError
-        The booster was trained with a function as its objective and `output` is "auto", or
-        its answers contradict `output`.
+    OutputError
+        Its answers contradict `output`.
     """
     # the parameters may hold an alias or be lost in a file; one tree is enough for the header
     header = booster.dump_model(num_iteration=1).get("objective")
     objective = str(header).split(" ")[0] if header else "custom"
     if objective == "custom" and output == "auto":
-        raise ValueError(
-            "the booster was trained with a function as its objective, so that the meaning of "
-            "its raw scores is unknown: say output='logits', 'regression' or 'probability'"
+        call = ArrayCall(_LightGBMPredict(booster))
+        values = call(sample)
+        reason = "raw scores of a booster that was trained with a function as its objective"
+        doubt = (
+            "The booster was trained with a function as its objective, so that the meaning of its "
+            "raw scores is unknown: they are explained as they are. If they are logits of "
+            "classes, say output='logits'; output='regression' confirms plain values."
         )
+        meaning = Meaning("regression", "identity", reason, doubt=doubt)
+        return build_predictor(call, meaning, values.shape[1]), doubt
     probabilities = ("binary", "multiclass", "multiclassova", "cross_entropy")
     reading = "probability" if objective in probabilities else "regression"
-    call = ArrayCall(_LightGBMPredict(booster))
-    return _finish(call, sample, output, objective, reading)
+    return _finish(_LightGBMPredict(booster), sample, output, objective, reading)

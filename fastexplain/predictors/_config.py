@@ -61,7 +61,9 @@ def meaning_of_logits(
     if config is None:
         return None
     problem = getattr(config, "problem_type", None)
+    reason = f"output={output!r} is given"
     if output == "auto":
+        reason = f"logits, and the model's config: problem_type={problem!r}"
         if problem == "multi_label_classification":
             output = "multilabel"
         elif problem == "regression" or (problem is None and values.shape[1] == 1):
@@ -69,8 +71,8 @@ def meaning_of_logits(
         else:
             output = "logits"
     if output == "multilabel":
-        return Meaning("multilabel", "sigmoid_each")
-    return declared(values, output, rounding)
+        output = "multilabel_logits"
+    return declared(values, output, rounding, reason)
 
 
 def arguments(

@@ -9,11 +9,16 @@ import numpy as np
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from fastexplain.predictors._matrix import ask, describe, n_rows, to_matrix
-from fastexplain.predictors._meaning import Meaning, check_finite, declared, guessed
+from fastexplain.predictors._answers import answer_names
+from fastexplain.predictors._bound import Bound
+from fastexplain.predictors._margins import margin_call
+from fastexplain.predictors._matrix import ask, n_rows, to_matrix
+from fastexplain.predictors._meaning import Meaning, OutputError, check_finite, declared, guessed
 from fastexplain.predictors._predictor import ArrayCall, Method, Predictor, build_predictor
 
-__all__ = ["estimator_type", "is_estimator", "read_estimator"]
+__all__ = ["estimator_type", "is_estimator", "read_bound", "read_estimator"]
+
+Reading = tuple[Predictor, str | None]
 
 
 def is_estimator(model: Any) -> bool:
@@ -30,6 +35,14 @@ def estimator_type(model: Any) -> str | None:
     except Exception:
         # models of other libraries have no tags, or tags that only work once fitted
         return getattr(model, "_estimator_type", None)
+
+
+def _is_classifier(model: Any) -> bool:
+    """Whether ``predict`` answers labels of classes."""
+    kind = estimator_type(model)
+    if kind is not None:
+        return kind == "classifier"
+    return hasattr(model, "predict_proba") or hasattr(model, "classes_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +83,13 @@ def _predicts_indicators(model: Any, sample: Any, columns: int) -> bool:
     return np.shape(labels) == (n_rows(sample), columns)
 
 
+def _has_labels(model: Any, sample: Any, columns: int) -> bool:
+    """Whether the columns of a classifier's scores are labels that do not exclude each other."""
+    if getattr(model, "multilabel_", False) or _label_classes(model) is not None:
+        return True
+    return columns > 1 and _predicts_indicators(model, sample, columns)
+
+
 def _is_multilabel(model: Any, values: np.ndarray, sample: Any) -> bool:
     """Whether the columns of ``predict_proba`` are labels that do not exclude each other."""
     if getattr(model, "multilabel_", False) or _label_classes(model) is not None:
@@ -83,79 +103,95 @@ def _is_multilabel(model: Any, values: np.ndarray, sample: Any) -> bool:
 
 def _read_label_list(
     model: Any, answer: list[Any] | tuple[Any, ...], sample: Any, output: str
-) -> tuple[Predictor, str | None]:
+) -> Reading:
     """Predictor of a classifier that answers one table of probabilities for every label."""
-    if output == "probability":
-        raise ValueError(
+    if output not in ("auto", "multilabel"):
+        raise OutputError(
             "predict_proba answered one table for every label, so that the outputs are "
-            "independent labels, not classes: leave output='auto' or say output='multilabel'"
+            "independent labels, not classes"
         )
     tables = [to_matrix(part, n_rows(sample)) for part in answer]
     _check_binary_labels([table.shape[1] for table in tables])
     call = ArrayCall(_SecondClass(model))
-    return build_predictor(call, Meaning("multilabel", "identity"), len(tables)), None
+    meaning = Meaning("multilabel", "identity", f"{_named(model)}.predict_proba of each label")
+    return build_predictor(call, meaning, len(tables)), None
 
 
-def _read_probabilities(model: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
-    """Predictor from ``predict_proba``."""
-    method = Method(model, "predict_proba")
+def _read_probabilities(model: Any, sample: Any, output: str, function: Any = None) -> Reading:
+    """Predictor from ``predict_proba``, or from a partial of it."""
+    method = Method(model, "predict_proba") if function is None else function
     answer = ask(method, sample)
     if isinstance(answer, list | tuple) and all(np.ndim(part) == 2 for part in answer):
         return _read_label_list(model, answer, sample, output)
     values = to_matrix(answer, n_rows(sample))
+    reason = f"{_named(model)}.predict_proba"
     if output != "auto":
         meaning = declared(values, output)
     elif _is_multilabel(model, values, sample):
         _check_binary_labels([len(part) for part in _label_classes(model) or []])
-        meaning = declared(values, "multilabel")
+        meaning = declared(values, "multilabel", reason=reason)
     elif values.shape[1] == 1:
-        meaning = declared(values, "probability")
+        meaning = declared(values, "probability", reason=reason)
     else:
         meaning = guessed(values, torch_module=False)
-    meaning = replace(meaning, classes=getattr(model, "classes_", None))
+        if meaning.doubt is None:
+            meaning = replace(meaning, reason=reason)
+    names = answer_names(answer, values.shape[1])
+    meaning = replace(meaning, classes=getattr(model, "classes_", None), names=names)
     return build_predictor(ArrayCall(method), meaning, values.shape[1]), meaning.doubt
 
 
-def _read_decisions(model: Any, sample: Any) -> tuple[Predictor, str | None]:
-    """Predictor of a classifier from ``decision_function``, its scores taken as logits."""
-    call = ArrayCall(Method(model, "decision_function"))
+def _read_scores(model: Any, sample: Any, output: str, classifier: bool) -> Reading:
+    """Predictor from raw scores: as they are ("margin"), or through a link."""
+    # log-odds would only be turned into probabilities again
+    call, how = margin_call(model, classifier and output == "margin", output)
     values = call(sample)
     columns = values.shape[1]
-    several = getattr(model, "multilabel_", False) or _label_classes(model) is not None
-    if several or (columns > 1 and _predicts_indicators(model, sample, columns)):
-        raise ValueError(
+    several = classifier and _has_labels(model, sample, columns)
+    if several and output == "logits":
+        raise OutputError(
             "output='logits' means classes that exclude each other, but the classifier has "
-            "independent labels: pass a function of probabilities and output='multilabel'"
+            "independent labels"
         )
-    meaning = replace(declared(values, "logits"), classes=getattr(model, "classes_", None))
+    meaning = declared(values, output, reason=f"output={output!r}: {_named(model)}, {how}")
+    if not several and classifier:
+        meaning = replace(meaning, classes=getattr(model, "classes_", None))
+    if several and meaning.output == "margin":
+        names = [f"label_{k}" for k in range(columns)]
+        meaning = replace(meaning, output="regression", names=names)
     return build_predictor(call, meaning, columns), None
 
 
-def _read_predictions(
-    model: Any, sample: Any, output: str, kind: str | None
-) -> tuple[Predictor, str | None]:
+def _read_predictions(model: Any, sample: Any, output: str) -> Reading:
     """Predictor from ``predict`` of a regressor, or of a model that does not say what it is."""
+    kind = estimator_type(model)
     if output == "auto" and kind in ("clusterer", "outlier_detector"):
         raise ValueError(
             f"{type(model).__name__} is a {kind.replace('_', ' ')}, whose predict answers labels; "
             "pass a function of scores such as model.score_samples, or a distance, instead"
         )
-    call = ArrayCall(Method(model, "predict"))
-    values = call(sample)
+    method = Method(model, "predict")
+    answer = ask(method, sample)
+    values = to_matrix(answer, n_rows(sample))
     if output != "auto":
         meaning = declared(values, output)
     elif kind == "regressor":
-        meaning = Meaning("regression", "identity")
+        meaning = Meaning("regression", "identity", f"the regressor {_named(model)}")
     else:
         meaning = guessed(values, torch_module=False)
-    return build_predictor(call, meaning, values.shape[1]), meaning.doubt
+    meaning = replace(meaning, names=answer_names(answer, values.shape[1]))
+    return build_predictor(ArrayCall(method), meaning, values.shape[1]), meaning.doubt
+
+
+def _named(model: Any) -> str:
+    return type(model).__name__
 
 
 def _refuse_labels(model: Any, sample: Any) -> NoReturn:
     """Raise for a classifier that knows no probabilities, naming the cure."""
     # a model that is not fitted says so itself, which is the better message
     ask(Method(model, "predict"), sample)
-    scores = ", or say output='logits' to use its decision_function"
+    scores = ", or say output='logits' or 'margin' to use its decision_function"
     raise ValueError(
         f"{type(model).__name__} is a classifier without predict_proba: wrap it in "
         "sklearn.calibration.CalibratedClassifierCV and fit that"
@@ -163,7 +199,7 @@ def _refuse_labels(model: Any, sample: Any) -> NoReturn:
     )
 
 
-def read_estimator(model: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
+def read_estimator(model: Any, sample: Any, output: str) -> Reading:
     """Predictor of an estimator.
 
     Parameters
@@ -185,28 +221,84 @@ def read_estimator(model: Any, sample: Any, output: str) -> tuple[Predictor, str
     ------
     NotFittedError
         The model is not fitted.
+    OutputError
+        Its answers contradict `output`.
     ValueError
-        A classifier has no probabilities, or its answers contradict `output`.
+        A classifier has no probabilities.
     """
     if not hasattr(model, "predict_proba") and not hasattr(model, "predict"):
         check_is_fitted(model)  # stacked models show what they can do only once fitted
     kind = estimator_type(model)
     has_probabilities = hasattr(model, "predict_proba") and kind != "regressor"
-    classifier = kind == "classifier" or has_probabilities
+    classifier = has_probabilities or _is_classifier(model)
+    if output == "margin" or (output in ("logits", "multilabel_logits") and classifier):
+        return _read_scores(model, sample, output, classifier)
     if output == "regression" and (kind == "classifier" or not hasattr(model, "predict")):
-        raise ValueError(
-            f"output='regression' does not fit the classifier {type(model).__name__}: leave "
-            "output='auto' to explain its probabilities, or pass a function of plain values"
-        )
-    if output == "logits" and classifier:
-        if hasattr(model, "decision_function"):
-            return _read_decisions(model, sample)
-        raise ValueError(
-            f"output='logits' needs a decision_function, which {describe(model)} lacks: leave "
-            "output='auto' to use predict_proba"
+        raise OutputError(
+            f"output='regression' does not fit the classifier {type(model).__name__}, whose "
+            "labels are no quantity"
         )
     if has_probabilities and output != "regression":
         return _read_probabilities(model, sample, output)
-    if kind == "classifier":
+    if classifier and output != "regression":
         _refuse_labels(model, sample)
-    return _read_predictions(model, sample, output, kind)
+    return _read_predictions(model, sample, output)
+
+
+def read_bound(bound: Bound, sample: Any, output: str) -> Reading | None:
+    """Predictor of a method of an estimator; None where its name says nothing.
+
+    ``model.predict`` of a regressor is a regression, ``model.predict_proba`` brings the names
+    of the classes, and ``model.predict`` of a classifier answers labels, which are refused.
+
+    Parameters
+    ----------
+    bound : Bound
+    sample : ndarray or data frame of shape (B, p)
+    output : str
+        One of `CHOICES`.
+
+    Returns
+    -------
+    (Predictor, str or None) or None
+
+    Raises
+    ------
+    ValueError
+        The method answers labels of a classifier, and `output` does not say that they are
+        plain values.
+    """
+    model, name = bound.owner, bound.name
+    if name == "predict_proba":
+        return _read_probabilities(model, sample, output, None if bound.plain else bound.call)
+    if not bound.plain:
+        return None
+    if name == "predict" and is_estimator(model):
+        if output == "auto" and _is_classifier(model):
+            probable = hasattr(model, "predict_proba")
+            cure = "model.predict_proba, or the model itself" if probable else "the model itself"
+            raise ValueError(
+                f"{_named(model)}.predict answers labels of classes, which are no quantity: pass "
+                f"{cure}. output='regression' explains numeric labels as plain values."
+            )
+        return _read_predictions(model, sample, output)
+    scores = name in ("decision_function", "predict_log_proba", "score_samples")
+    if scores and output in ("auto", "margin", "regression"):
+        return _read_plain_scores(bound, sample, output)
+    return None
+
+
+def _read_plain_scores(bound: Bound, sample: Any, output: str) -> Reading:
+    """Predictor of scores by a method whose name says that they are some."""
+    model = bound.owner
+    call = ArrayCall(Method(model, bound.name))
+    values = call(sample)
+    columns = values.shape[1]
+    reason = f"{_named(model)}.{bound.name}"
+    classes = getattr(model, "classes_", None)
+    one_each = isinstance(classes, np.ndarray) and len(classes) in (columns, 2 * (columns == 1))
+    if output != "regression" and one_each and not _has_labels(model, sample, columns):
+        return build_predictor(
+            call, Meaning("margin", "identity", reason, classes=classes), columns
+        ), None
+    return build_predictor(call, Meaning("regression", "identity", reason), columns), None

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastexplain.predictors._answers import Select
 from fastexplain.predictors._config import arguments
-from fastexplain.predictors._matrix import ask
+from fastexplain.predictors._matrix import ShapeError, ask
 from fastexplain.predictors._predictor import Predictor
-from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, read_call
+from fastexplain.predictors._torch import Answers, TorchCall, read_call
 
 __all__ = ["TokenCall", "attended_lengths", "length_batches", "read_tokens"]
 
@@ -125,7 +126,7 @@ class TokenCall(TorchCall):
             switches={"use_cache": False},
         )
 
-    def _ask(self, batch: Any) -> Any:
+    def _one(self, batch: Any) -> Any:
         args, kwargs = self._arguments(batch)
         try:
             return self.module(*args, **kwargs)
@@ -163,15 +164,20 @@ class TokenCall(TorchCall):
         starts, ends = _columns(X)
         return length_batches(ends - starts, tokens, padding)
 
-    def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
+    def raw(self, X: Any) -> Answers:
+        """Return the module's answers to each batch as they come."""
         batches = self.batches(X)
-        answers = [main_tensor(ask(self._ask, X[rows])) for rows in batches]
-        joined, logits = join_answers(answers, [len(rows) for rows in batches], columns)
-        back = torch.from_numpy(np.argsort(np.concatenate(batches)))
-        return joined[back.to(joined.device)], logits
+        parts = [(ask(self._one, X[rows]), len(rows)) for rows in batches]
+        return Answers(parts, torch.from_numpy(np.argsort(np.concatenate(batches))))
 
 
-def read_tokens(module: torch.nn.Module, sample: Any, output: str) -> tuple[Predictor, str | None]:
+def read_tokens(
+    module: torch.nn.Module,
+    sample: Any,
+    output: str,
+    select: Select = None,
+    rows: np.ndarray | None = None,
+) -> tuple[Predictor, str | None]:
     """Predictor of a torch module that takes batches of token ids; see `read_call`.
 
     Parameters
@@ -184,11 +190,30 @@ def read_tokens(module: torch.nn.Module, sample: Any, output: str) -> tuple[Pred
         Samples to probe it with.
     output : str
         One of `CHOICES`.
+    select : str, int, callable or None
+        Which part of an answer of several parts is explained.
+    rows : int ndarray, optional
+        Positions of the samples in ``X``, for messages.
 
     Returns
     -------
     predictor : Predictor
     doubt : str or None
         What to warn about.
+
+    Raises
+    ------
+    ValueError
+        The model answers something for each token, as models that tag or write do.
     """
-    return read_call(TokenCall(module), sample, output, "tokens")
+    try:
+        return read_call(TokenCall(module, select), sample, output, "tokens", rows)
+    except ShapeError as error:
+        if len(error.shape) == 3 and error.shape[1] <= sample.shape[1]:
+            raise ValueError(
+                f"The model answers {error.shape[2]} numbers for each token, as models that tag "
+                "tokens or write text do; one row of numbers for each text is wanted. Say with "
+                "select= what is explained, such as lambda answer: answer.logits[:, 0], or pass a "
+                "function of texts."
+            ) from error
+        raise

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastexplain.predictors._answers import Select
 from fastexplain.predictors._config import arguments
 from fastexplain.predictors._matrix import ask, n_rows
 from fastexplain.predictors._predictor import Predictor
@@ -19,7 +20,7 @@ from fastexplain.predictors._processors import (
     noise_like,
     process,
 )
-from fastexplain.predictors._torch import TorchCall, join_answers, main_tensor, read_call
+from fastexplain.predictors._torch import Answers, TorchCall, read_call
 
 __all__ = ["ImageCall", "read_images"]
 
@@ -44,11 +45,11 @@ class ImageCall(TorchCall):
         What stands in for the processor on images that it fits.
     """
 
-    processor: Any
+    processor: Any = None
     n_channels: int | None = None
     affine: Affine | None = None
 
-    def _ask(self, prepared: dict[str, torch.Tensor]) -> Any:
+    def _one(self, prepared: dict[str, torch.Tensor]) -> Any:
         args, kwargs = arguments(self.module, prepared)
         return self.module(*args, **kwargs)
 
@@ -59,14 +60,16 @@ class ImageCall(TorchCall):
             for name, part in process(self.processor, images).items()
         }
 
-    def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
+    def raw(self, X: Any) -> Answers:
+        """Return the module's answers to each batch as they come."""
         images = channels_first(X, self.n_channels)
         if self.affine is not None and self.affine.fits(images):
             pixels = self.affine(images, self.device, self.dtype or torch.float32)
-            return main_tensor(ask(lambda _: self._ask({"pixel_values": pixels}), X))
+            return Answers([(ask(lambda _: self._one({"pixel_values": pixels}), X), n_rows(X))])
         parts = images.cpu().split(_PROCESSED)
-        answers = [main_tensor(ask(lambda p: self._ask(self._prepare(p)), part)) for part in parts]
-        return join_answers(answers, [len(part) for part in parts], columns)
+        return Answers(
+            [(ask(lambda p: self._one(self._prepare(p)), part), len(part)) for part in parts]
+        )
 
     def batches(self, X: Any) -> list[np.ndarray]:
         """Samples of each call of the module."""
@@ -125,7 +128,12 @@ def _check_scale(processor: Any, images: torch.Tensor) -> None:
 
 
 def read_images(
-    module: torch.nn.Module, processor: Any, sample: Any, output: str
+    module: torch.nn.Module,
+    processor: Any,
+    sample: Any,
+    output: str,
+    select: Select = None,
+    rows: np.ndarray | None = None,
 ) -> tuple[Predictor, str | None]:
     """Predictor of a torch module whose images a processor prepares; see `read_call`.
 
@@ -139,6 +147,10 @@ def read_images(
         Images to probe it with.
     output : str
         One of `CHOICES`.
+    select : str, int, callable or None
+        Which part of an answer of several parts is explained.
+    rows : int ndarray, optional
+        Positions of the samples in ``X``, for messages.
 
     Returns
     -------
@@ -150,4 +162,5 @@ def read_images(
     images = channels_first(sample, n_channels)
     affine = find_affine(processor, images)
     _check_scale(processor, images)
-    return read_call(ImageCall(module, processor, n_channels, affine), sample, output, "images")
+    call = ImageCall(module, select, processor=processor, n_channels=n_channels, affine=affine)
+    return read_call(call, sample, output, "images", rows)

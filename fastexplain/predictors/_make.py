@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
 
+from fastexplain._warnings import warn_user
+from fastexplain.predictors._answers import Select, answer_names, check_select, settled
 from fastexplain.predictors._boosters import (
     is_lightgbm_booster,
     is_xgboost_booster,
     read_lightgbm,
     read_xgboost,
 )
-from fastexplain.predictors._estimators import is_estimator, read_estimator
+from fastexplain.predictors._bound import bound_to, owner_of
+from fastexplain.predictors._estimators import is_estimator, read_bound, read_estimator
 from fastexplain.predictors._huggingface import read_tokens
 from fastexplain.predictors._images import read_images
-from fastexplain.predictors._matrix import describe, first_rows, is_texts
-from fastexplain.predictors._meaning import CHOICES, declared, guessed
+from fastexplain.predictors._matrix import ask, describe, is_texts, n_rows, some_rows, to_matrix
+from fastexplain.predictors._meaning import CHOICES, OutputError, declared, guessed
 from fastexplain.predictors._parts import ModelParts, is_tokens, parts_of
-from fastexplain.predictors._predictor import ArrayCall, Predictor, build_predictor
+from fastexplain.predictors._pipelines import refuse_pipeline
+from fastexplain.predictors._predictor import ArrayCall, Predictor, build_predictor, with_names
 from fastexplain.predictors._torch import read_torch
 
-__all__ = ["make_predictor"]
+__all__ = ["make_predictor", "probe_size"]
 
 _PROBE_ROWS = 64
 _FEWEST_ROWS = 8
 # large images and long texts take a network seconds, and a few of them tell as much
 _PROBE_NUMBERS = 2**21
 _PROBE_TOKENS = 2**12
+
+Reading = tuple[Predictor, str | None]
+
+# what a pipeline makes of scores, as what they are
+_APPLIED = {"sigmoid": "multilabel", "softmax": "logits", "none": "regression"}
 
 
 def _check_model(model: Any) -> None:
@@ -41,6 +52,7 @@ def _check_model(model: Any) -> None:
             f"the model is the class {model.__name__} itself; pass a fitted instance of it, "
             f"such as {model.__name__}(...).fit(X, y)"
         )
+    refuse_pipeline(model)
     if parts_of(model).module is not None or is_estimator(model) or callable(model):
         return
     if isinstance(model, tuple | list) and any(isinstance(m, torch.nn.Module) for m in model):
@@ -54,76 +66,121 @@ def _check_model(model: Any) -> None:
     )
 
 
-def _probe(X: Any) -> Any:
-    """First samples of ``X``, as many as a model can be asked for in a moment."""
+def probe_size(X: Any) -> int:
+    """How many samples of ``X`` a model can be asked for in a moment, 8 to 64."""
     shape = getattr(X, "shape", ())
     size = math.prod(shape[1:]) if isinstance(shape, tuple) else 1
     budget = _PROBE_TOKENS if is_tokens(X) else _PROBE_NUMBERS
-    rows = min(max(budget // max(size, 1), _FEWEST_ROWS), _PROBE_ROWS)
-    return first_rows(X, rows)
+    return min(max(budget // max(size, 1), _FEWEST_ROWS), _PROBE_ROWS)
 
 
-# what a pipeline makes of scores, as what they are
-_APPLIED = {"sigmoid": "multilabel", "softmax": "logits", "none": "regression"}
+class _Reader:
+    """Reads what a model answers to a sample; one for each call of `make_predictor`."""
+
+    def __init__(self, model: Any, sample: Any, rows: np.ndarray, select: Select) -> None:
+        self.model, self.sample, self.rows, self.select = model, sample, rows, select
+
+    def read(self, output: str) -> Reading:
+        """Predictor of the model by the first capability it has."""
+        model, sample = self.model, self.sample
+        parts = parts_of(model)
+        if output == "auto" and parts.function is not None:
+            output = _APPLIED.get(parts.function, "auto")
+        if parts.module is not None:
+            return self._module(parts.module, parts, output)
+        if is_tokens(sample):
+            raise TypeError(
+                f"token ids are for torch modules; {describe(model)} is none. Give it the texts"
+            )
+        if self.select is not None:
+            return self._function(output)
+        bound = bound_to(model)
+        booster = owner_of(model) if bound is None or bound.name == "predict" else None
+        # boosters have predict, too, but their objective says more than their numbers
+        if is_xgboost_booster(booster):
+            return read_xgboost(booster, sample, output)
+        if is_lightgbm_booster(booster) and (bound is None or bound.plain):
+            return read_lightgbm(booster, sample, output)
+        found = None if bound is None else read_bound(bound, sample, output)
+        if found is not None:
+            return found
+        if is_estimator(model):
+            return read_estimator(model, sample, output)
+        return self._function(output)
+
+    def _function(self, output: str) -> Reading:
+        """Predictor of a plain function of tables."""
+        function = self.model if callable(self.model) else self.model.predict
+        answer = ask(function, self.sample)
+        count = n_rows(self.sample)
+        call = ArrayCall(function, settled(answer, count, self.select))
+        part = ArrayCall(lambda _: answer, call.select).raw(self.sample)
+        values = to_matrix(part, count)
+        if output == "auto":
+            meaning = guessed(values, torch_module=False, rows=self.rows)
+        else:
+            meaning = declared(values, output)
+        meaning = replace(meaning, names=answer_names(part, values.shape[1]))
+        return build_predictor(call, meaning, values.shape[1]), meaning.doubt
+
+    def _module(self, module: torch.nn.Module, parts: ModelParts, output: str) -> Reading:
+        """Predictor of a torch module by what the samples and its other parts are."""
+        sample, given = self.sample, (self.select, self.rows)
+        config = getattr(module, "config", None)
+        if hasattr(config, "text_config") and hasattr(config, "vision_config"):
+            raise TypeError(
+                f"{type(module).__name__} takes images and texts together, as CLIP does, and "
+                "answers how alike they are. Pass a function of one of them, with the other "
+                "fixed: lambda images: model(**processor(text=labels, images=list(images), "
+                "return_tensors='pt')).logits_per_image.softmax(1)"
+            )
+        if is_tokens(sample):
+            return read_tokens(module, sample, output, *given)
+        if is_texts(sample):
+            raise TypeError(
+                "a torch module takes batches of token ids, not texts: a masker of texts makes "
+                "them with the tokenizer of a pipeline, or of a pair (model, tokenizer)"
+            )
+        if parts.image_processor is not None:
+            return read_images(module, parts.image_processor, sample, output, *given)
+        if parts.tokenizer is not None:
+            raise TypeError(
+                f"a model with a tokenizer takes batches of token ids; got {describe(sample)}. "
+                "For numbers pass the torch module alone, for images a pair (model, image "
+                "processor)"
+            )
+        return read_torch(module, sample, output, *given)
+
+    def choices(self, without: str) -> list[str]:
+        """Values of ``output=`` that the model's answers fit."""
+        found = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for output in CHOICES:
+                if output == without:
+                    continue
+                try:
+                    self.read(output)
+                except Exception:
+                    continue
+                found.append(output)
+        return found
 
 
-def _read_function(function: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
-    """Predictor of a plain function of tables."""
-    call = ArrayCall(function)
-    values = call(sample)
-    meaning = guessed(values, torch_module=False) if output == "auto" else declared(values, output)
-    return build_predictor(call, meaning, values.shape[1]), meaning.doubt
-
-
-def _read_module(
-    module: torch.nn.Module, parts: ModelParts, sample: Any, output: str
-) -> tuple[Predictor, str | None]:
-    """Predictor of a torch module by what the samples and its other parts are."""
-    if is_tokens(sample):
-        return read_tokens(module, sample, output)
-    if is_texts(sample):
-        raise TypeError(
-            "a torch module takes batches of token ids, not texts: a masker of texts makes them "
-            "with the tokenizer of a pipeline, or of a pair (model, tokenizer)"
-        )
-    if parts.image_processor is not None:
-        return read_images(module, parts.image_processor, sample, output)
-    if parts.tokenizer is not None:
-        raise TypeError(
-            f"a model with a tokenizer takes batches of token ids; got {describe(sample)}. For "
-            "numbers pass the torch module alone, for images a pair (model, image processor)"
-        )
-    return read_torch(module, sample, output)
-
-
-def _read(model: Any, sample: Any, output: str) -> tuple[Predictor, str | None]:
-    """Predictor of a model by the first capability it has."""
-    parts = parts_of(model)
-    if output == "auto" and parts.function is not None:
-        output = _APPLIED.get(parts.function, "auto")
-    if parts.module is not None:
-        return _read_module(parts.module, parts, sample, output)
-    if is_tokens(sample):
-        raise TypeError(
-            f"token ids are for torch modules; {describe(model)} is none. Give it the texts"
-        )
-    # boosters have predict, too, but their objective says more than their numbers
-    if is_xgboost_booster(model):
-        return read_xgboost(model, sample, output)
-    if is_lightgbm_booster(model):
-        return read_lightgbm(model, sample, output)
-    if is_estimator(model):
-        return read_estimator(model, sample, output)
-    return _read_function(model, sample, output)
-
-
-def make_predictor(model: Any, X: Any, *, output: str = "auto") -> Predictor:
+def make_predictor(
+    model: Any,
+    X: Any,
+    *,
+    output: str = "auto",
+    output_names: Sequence[str] | None = None,
+    select: Select = None,
+) -> Predictor:
     """Make any model one batched function from samples to a matrix of outputs.
 
     The model is recognised by what it can do: a ``torch.nn.Module``, a pipeline of
     transformers, a booster of XGBoost or LightGBM, an estimator with ``predict_proba`` or
-    ``predict``, or a function of `X`. It is asked once or twice for the first samples of `X`
-    to see what it answers.
+    ``predict``, a method of these, or a function of `X`. It is asked once or twice for some
+    samples of `X` to see what it answers.
 
     Parameters
     ----------
@@ -134,26 +191,39 @@ def make_predictor(model: Any, X: Any, *, output: str = "auto") -> Predictor:
         put there for the time of each call. What prepares its inputs comes along in a
         pipeline, or in a pair ``(model, tokenizer)`` or ``(model, image_processor)``.
     X : ndarray or pandas or polars DataFrame of shape (n, p)
-        Rows in exactly the container the model was fitted on; at most the first 64 are used.
-        A torch module takes a tensor, too. Images are arrays or tensors of shape (n, ...),
-        texts an object ndarray of shape (n,), and token ids a `TokenBatch`.
-    output : {"auto", "probability", "logits", "regression", "multilabel"}, default="auto"
+        Rows in exactly the container the model was fitted on; at most 64, spread over all of
+        them, are used. A torch module takes a tensor, too. Images are arrays or tensors of
+        shape (n, ...), texts an object ndarray of shape (n,), and token ids a `TokenBatch`.
+    output : str, default="auto"
         What the model answers:
 
         - "probability": probabilities of classes; one column ``p`` becomes ``[1 - p, p]``;
         - "logits": scores of classes, put through a softmax, or through a sigmoid if there
-          is one column; classifiers are asked for their ``decision_function``;
+          is one column; classifiers are asked for their raw scores;
+        - "margin": raw scores or log-odds of classes, explained as they are. Classifiers give
+          their ``decision_function``, boosters their raw scores, others the log-odds of
+          ``predict_proba`` (kept 1e-6 away from 0 and 1);
         - "regression": plain values;
         - "multilabel": an independent probability in each column;
-        - "auto": what the model says about itself or, failing that, what its answers show.
+        - "multilabel_logits": a logit of an independent label in each column;
+        - "auto": what the model says about itself or, failing that, what its answers show. One
+          column that nothing is known about is explained as it is.
 
         A model with a ``config`` that answers an object with ``.logits`` says what they are:
         "multilabel" then puts a sigmoid on each of them.
+    output_names : sequence of str, optional
+        Names of the outputs. Default: those of the model's classes, of its ``config.id2label``,
+        or of the columns of a data frame that it answers.
+    select : str, int or callable, optional
+        Which part is explained where the model answers a dict, tuple or list: a key, a
+        position, or a function of the answer. Not needed where one part alone has a row for
+        each sample.
 
     Returns
     -------
     Predictor
-        Maps samples, such as rows of shape ``(B, p)``, to outputs of shape ``(B, K)``.
+        Maps samples, such as rows of shape ``(B, p)``, to outputs of shape ``(B, K)``. Later
+        answers that leave the range that was read, such as a probability of 2, raise.
 
     Raises
     ------
@@ -161,7 +231,8 @@ def make_predictor(model: Any, X: Any, *, output: str = "auto") -> Predictor:
         `model` is no model (a class, None, labels), or `X` is nothing that it takes.
     ValueError
         The answers have the wrong shape or type, are not finite where they have to be
-        judged, contradict `output`, or allow more than one reading.
+        judged, contradict `output`, or allow more than one reading. The message names the
+        choices that fit.
     sklearn.exceptions.NotFittedError
         The model is not fitted.
 
@@ -178,17 +249,23 @@ def make_predictor(model: Any, X: Any, *, output: str = "auto") -> Predictor:
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
     >>> model = LogisticRegression().fit(X, ["cat", "cat", "dog", "dog"])
     >>> predictor = make_predictor(model, X)
-    >>> predictor.kind, predictor.output_names
-    ('classification', ['cat', 'dog'])
+    >>> predictor.kind, predictor.output_names, predictor.reason
+    ('classification', ['cat', 'dog'], 'LogisticRegression.predict_proba')
     >>> predictor(X).shape
     (4, 2)
     """
     if output not in CHOICES:
         raise ValueError(f"output must be one of {', '.join(CHOICES)}; got {output!r}")
+    check_select(select)
     _check_model(model)
-    sample = _probe(X)
+    sample, rows = some_rows(X, probe_size(X))
+    reader = _Reader(model, sample, rows, select)
     try:
-        predictor, doubt = _read(model, sample, output)
+        predictor, doubt = reader.read(output)
+    except OutputError as error:
+        fits = [f"output={choice!r}" for choice in reader.choices(output)]
+        cure = f"What fits its answers: {', '.join(fits)}" if fits else "No output= fits them"
+        raise ValueError(f"{error}. {cure}") from error
     except NotFittedError as error:
         if not hasattr(model, "fit"):
             raise  # a function around a model knows better what is not fitted
@@ -198,6 +275,7 @@ def make_predictor(model: Any, X: Any, *, output: str = "auto") -> Predictor:
         ) from error
     if is_texts(sample):
         predictor = replace(predictor, takes="texts")
+    predictor = with_names(predictor, output_names)
     if doubt is not None:
-        warnings.warn(doubt, UserWarning, stacklevel=2)
+        warn_user(doubt)
     return predictor

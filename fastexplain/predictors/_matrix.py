@@ -15,15 +15,33 @@ import torch
 from scipy.sparse import issparse
 
 __all__ = [
+    "ShapeError",
     "ask",
     "check_shape",
     "describe",
-    "first_rows",
     "is_texts",
     "n_rows",
+    "native_numbers",
+    "some_rows",
+    "spread_positions",
     "to_matrix",
     "to_numeric",
 ]
+
+
+class ShapeError(ValueError):
+    """An answer has another shape than a row of numbers for each sample.
+
+    Parameters
+    ----------
+    message : str
+    shape : tuple of int
+        The shape that came.
+    """
+
+    def __init__(self, message: str, shape: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.shape = shape
 
 
 def n_rows(X: Any) -> int:
@@ -38,8 +56,10 @@ def is_texts(X: Any) -> bool:
     return all(isinstance(text, str) for text in X)
 
 
-def first_rows(X: Any, limit: int) -> Any:
-    """First rows of ``X`` in the container it came in.
+def some_rows(X: Any, limit: int) -> tuple[Any, np.ndarray]:
+    """Rows spread evenly over ``X``, in the container it came in.
+
+    Data are often sorted: the first rows alone would not show what a model answers to others.
 
     Parameters
     ----------
@@ -50,7 +70,9 @@ def first_rows(X: Any, limit: int) -> Any:
 
     Returns
     -------
-    same type as X, with min(n, limit) rows
+    rows : same type as X, with min(n, limit) rows
+    positions : int ndarray
+        Where these rows are in ``X``.
 
     Raises
     ------
@@ -69,8 +91,21 @@ def first_rows(X: Any, limit: int) -> Any:
         raise ValueError(f"X must have rows and columns; got the shape {tuple(shape)}")
     if shape[0] == 0:
         raise ValueError("X has no rows; at least one is needed to see what the model answers")
-    # pandas would take a bare slice for row labels under some indexes
-    return X.head(limit) if hasattr(X, "head") else X[:limit]
+    if shape[0] <= limit:
+        return X, np.arange(shape[0])
+    positions = spread_positions(shape[0], limit)
+    return X.iloc[positions] if hasattr(X, "iloc") else X[positions], positions
+
+
+def spread_positions(n: int, limit: int) -> np.ndarray:
+    """Positions of at most ``limit`` of n samples, the first and the last among them.
+
+    Examples
+    --------
+    >>> spread_positions(10, 4)
+    array([0, 3, 6, 9])
+    """
+    return np.unique(np.linspace(0, n - 1, min(n, limit)).round().astype(int))
 
 
 def ask(function: Callable[[Any], Any], X: Any) -> Any:
@@ -122,18 +157,45 @@ def to_numeric(table: Any) -> np.ndarray:
     Returns
     -------
     ndarray
-        Missing entries of nullable pandas columns are NaN.
+        Missing entries of nullable pandas columns and masked entries are NaN.
 
     Raises
     ------
     ValueError
         The value is ragged, so that it is no array at all.
     """
+    if isinstance(table, np.ma.MaskedArray):
+        # junk lies under the mask
+        hidden = np.ma.getmaskarray(table)
+        table = (
+            np.where(hidden, np.nan, table.data.astype(np.float64)) if hidden.any() else table.data
+        )
     values = np.asarray(table)
     # nullable pandas columns, and flags beside numbers, turn into objects unless told not to
     if values.dtype.kind == "O" and hasattr(table, "iloc") and _has_numeric_columns(table):
         values = np.asarray(table.to_numpy(dtype=np.float64, na_value=np.nan))
     return values
+
+
+def native_numbers(values: np.ndarray) -> np.ndarray | None:
+    """Return numbers as a new array of a type that torch has; None for other values.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    Returns
+    -------
+    ndarray or None
+        In native byte order; unsigned whole numbers of several bytes as int64.
+    """
+    if values.dtype.kind not in "biuf":
+        return None
+    if values.dtype.kind == "u" and values.dtype.itemsize > 1:
+        return values.astype(np.int64)  # not every version of torch has unsigned types
+    if values.dtype.itemsize > 8:
+        return values.astype(np.float64)
+    return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
 
 
 def _refuse_scored_labels(answer: Any) -> None:
@@ -200,9 +262,10 @@ def check_shape(shape: tuple[int, ...], rows: int, columns: int | None) -> tuple
     if rows == 1 and columns is not None and len(shape) < 2 and int(np.prod(shape)) == columns:
         return (1, columns)
     if len(shape) not in (1, 2) or shape[0] != rows:
-        raise ValueError(
+        raise ShapeError(
             f"the model answered an array of shape {tuple(shape)} for {rows} rows; "
-            f"wanted the shape {wanted}, one row of numbers for each row of X"
+            f"wanted the shape {wanted}, one row of numbers for each row of X",
+            tuple(shape),
         )
     found = shape[1] if len(shape) == 2 else 1
     if found == 0 or (columns is not None and found != columns):

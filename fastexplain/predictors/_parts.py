@@ -11,6 +11,9 @@ from typing import Any
 
 import torch
 
+from fastexplain.predictors._bound import bound_to
+from fastexplain.predictors._pipelines import OPENED_TASKS, is_pipeline, pipeline_task
+
 __all__ = ["ModelParts", "is_tokens", "parts_of"]
 
 
@@ -51,32 +54,57 @@ def _is_tokenizer(part: Any) -> bool:
     )
 
 
+def _module_of(part: Any) -> torch.nn.Module | None:
+    """The torch module that a part is, a compiled one unwrapped, or that it holds as ``model``."""
+    if isinstance(part, type):
+        return None
+    if isinstance(part, torch.nn.Module):
+        original = getattr(part, "_orig_mod", None)
+        return original if isinstance(original, torch.nn.Module) else part
+    held = getattr(part, "model", None)
+    # what encodes texts or images itself may hold a module, too
+    if isinstance(held, torch.nn.Module) and not _prepares(part):
+        return held
+    return None
+
+
+def _prepares(part: Any) -> bool:
+    """Whether something makes a module's inputs: a tokenizer or an image processor."""
+    return _is_tokenizer(part) or hasattr(part, "preprocess") or hasattr(part, "image_processor")
+
+
 def _parts_of_pair(pair: tuple[Any, ...] | list[Any]) -> ModelParts:
     """Parts of a torch module beside a tokenizer or an image processor, in either order."""
-    modules = [part for part in pair if isinstance(part, torch.nn.Module)]
-    others = [part for part in pair if not isinstance(part, torch.nn.Module)]
-    if len(modules) != 1 or len(others) != 1 or isinstance(others[0], type):
+    if len(pair) != 2:
+        return ModelParts()
+    modules = [_module_of(part) for part in pair]
+    found = [module for module in modules if module is not None]
+    others = [part for part, module in zip(pair, modules, strict=True) if module is None]
+    if len(found) != 1 or isinstance(others[0], type):
         return ModelParts()
     other = others[0]
     if _is_tokenizer(other):
-        return ModelParts(modules[0], tokenizer=other)
+        return ModelParts(found[0], tokenizer=other)
     # a processor of images and texts together holds the one for images
     held = getattr(other, "image_processor", None)
     processor = other if held is None else held
     if hasattr(processor, "preprocess") or callable(processor):
-        return ModelParts(modules[0], image_processor=processor)
+        return ModelParts(found[0], image_processor=processor)
     return ModelParts()
 
 
 def parts_of(model: Any) -> ModelParts:
     """Take a model apart into a torch module and what prepares its inputs.
 
+    Only what is known to be such a combination is taken apart: an object with a ``__call__`` of
+    its own is called, whatever it holds.
+
     Parameters
     ----------
     model : object
-        A torch module; a pipeline of transformers, known by being callable and having a
-        ``model`` and a ``tokenizer`` or an ``image_processor``; a pair of a torch module and
-        a tokenizer, or of a torch module and an image processor; or any other model.
+        A torch module, compiled or not, or its bound ``forward``; a pipeline of transformers
+        for text or image classification; a pair of a torch module and a tokenizer, or of a
+        torch module and an image processor; or any other model.
 
     Returns
     -------
@@ -96,20 +124,25 @@ def parts_of(model: Any) -> ModelParts:
     if isinstance(model, type):
         return ModelParts()
     if isinstance(model, torch.nn.Module):
-        return ModelParts(model)
+        return ModelParts(_module_of(model))
     if isinstance(model, tuple | list):
         return _parts_of_pair(model)
-    module = getattr(model, "model", None)
-    if not callable(model) or not isinstance(module, torch.nn.Module):
+    bound = bound_to(model)
+    if bound is not None and isinstance(bound.owner, torch.nn.Module):
+        forward = bound.plain and bound.name in ("forward", "__call__", "_wrapped_call_impl")
+        return ModelParts(_module_of(bound.owner)) if forward else ModelParts()
+    if not is_pipeline(model) or pipeline_task(model) not in OPENED_TASKS:
         return ModelParts()
-    tokenizer = getattr(model, "tokenizer", None)
-    processor = getattr(model, "image_processor", None)
-    if tokenizer is None and processor is None:
+    module = model.model
+    if not isinstance(module, torch.nn.Module):
         return ModelParts()
-    told = getattr(model, "_postprocess_params", {}).get("function_to_apply")
-    function = _applied_by_default(module) if told is None else getattr(told, "value", told)
+    given = getattr(model, "_postprocess_params", {}).get("function_to_apply")
+    function = _applied_by_default(module) if given is None else getattr(given, "value", given)
     options = getattr(model, "_preprocess_params", {})
     longest = None if options.get("truncation") is False else options.get("max_length")
+    images = pipeline_task(model) == "image-classification"
+    tokenizer = None if images else model.tokenizer
+    processor = model.image_processor if images else None
     return ModelParts(module, tokenizer, processor, function, longest)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from fastexplain.predictors._answers import Select, part_of
+from fastexplain.predictors._links import apply_link
 from fastexplain.predictors._matrix import ask, n_rows, to_matrix
-from fastexplain.predictors._meaning import Meaning, apply_link
+from fastexplain.predictors._meaning import Meaning
 
-__all__ = ["ArrayCall", "Call", "Method", "Predictor", "build_predictor"]
+__all__ = ["ArrayCall", "Call", "Method", "Predictor", "build_predictor", "with_names"]
 
 
 class Call(Protocol):
@@ -37,13 +39,25 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class ArrayCall:
-    """Raw answers of a function outside torch, as float64 matrices."""
+    """Raw answers of a function outside torch, as float64 matrices.
+
+    Attributes
+    ----------
+    function : callable
+    select : str, int, callable or None
+        Which part of an answer of several parts is explained.
+    """
 
     function: Callable[[Any], Any]
+    select: Select = None
 
     def __call__(self, X: Any, columns: int | None = None) -> np.ndarray:
         """Return ``function(X)`` as an ndarray of shape (B, C)."""
-        return to_matrix(ask(self.function, X), n_rows(X), columns)
+        return to_matrix(self.raw(X), n_rows(X), columns)
+
+    def raw(self, X: Any) -> Any:
+        """Return the part of ``function(X)`` that is explained, as it comes."""
+        return part_of(ask(self.function, X), n_rows(X), self.select)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +70,14 @@ class Predictor:
     Attributes
     ----------
     kind : {"classification", "multilabel", "regression"}
-        Probabilities of classes, probabilities of independent labels, or plain values.
+        Probabilities of classes, probabilities of independent labels, or real values: raw
+        scores of classes are real values, too.
     classes : ndarray of shape (K,) or None
-        Labels of the classes for classification, else None.
+        Labels of the classes of probabilities and of raw scores, else None. A single raw score
+        separates two classes, of which it speaks for the second.
     output_names : list of str of length K
-        Class labels, ``"label_0"`` and so on, or ``"output"``.
+        Names the model or its answers give; class labels, ``"label_0"`` and so on, or
+        ``"output"`` otherwise.
     torch_module : bool
         Whether the model lives in torch and outputs are tensors.
     takes : {"rows", "tokens", "texts", "images"}
@@ -68,14 +85,18 @@ class Predictor:
         object arrays of strings; or arrays of images that an image processor prepares.
     """
 
-    kind: str
     classes: np.ndarray | None
     output_names: list[str]
     torch_module: bool
     _call: Call = field(repr=False)
-    _link: str = field(repr=False)
+    _meaning: Meaning = field(repr=False)
     _columns: int = field(repr=False)
     takes: str = "rows"
+
+    @property
+    def kind(self) -> str:
+        """Whether outputs are classes, independent labels or real values."""
+        return self._meaning.kind
 
     @property
     def n_outputs(self) -> int:
@@ -84,10 +105,13 @@ class Predictor:
 
     @property
     def read_as(self) -> str:
-        """What the answers were found to be, as ``output=`` of `make_predictor` has it."""
-        if self.kind != "classification":
-            return self.kind
-        return "logits" if self._link in ("softmax", "sigmoid") else "probability"
+        """What the answers are, as ``output=`` of `make_predictor` has it."""
+        return self._meaning.output
+
+    @property
+    def reason(self) -> str:
+        """How it is known what the answers are."""
+        return self._meaning.reason
 
     @property
     def device(self) -> torch.device | None:
@@ -99,6 +123,21 @@ class Predictor:
     def dtype(self) -> torch.dtype | None:
         """Floating type the torch module computes in; None if it has none, or outside torch."""
         return getattr(self._call, "dtype", None)
+
+    def input_dtype(self, given: np.dtype) -> torch.dtype:
+        """Type in which the torch module gets rows of a table of some NumPy type.
+
+        Parameters
+        ----------
+        given : numpy.dtype
+
+        Returns
+        -------
+        torch.dtype
+            Whole numbers as they are, if the module takes them; others in the module's own
+            floating type, or in their own for a module without any.
+        """
+        return self.call.input_dtype(given)
 
     @property
     def module(self) -> torch.nn.Module | None:
@@ -138,31 +177,63 @@ class Predictor:
         Returns
         -------
         ndarray or tensor of shape (B, K)
-            A float64 ndarray, or a float32 tensor on the module's device.
+            A float64 ndarray; of a torch module a tensor on its device, float64 if it answers
+            in that and float32 otherwise.
 
         Raises
         ------
         ValueError
-            The model answered something other than a row of numbers for each row of `X`.
+            The model answers something other than a row of numbers for each row of `X`, or
+            leaves the range in which its answers are read.
         """
         if n_rows(X) == 0:
             # many models refuse an empty table, though its answer is plain
             if self.torch_module:
                 return torch.empty((0, self.n_outputs), device=self.device)
             return np.empty((0, self.n_outputs))
-        outputs = apply_link(self._call(X, self._columns), self._link)
-        if isinstance(outputs, torch.Tensor):
-            return outputs.to(torch.float32)
-        return outputs
+        answers = self._call(X, self._columns)
+        if not getattr(answers, "is_meta", False):
+            self._meaning.check(answers, self._rounding())
+        return apply_link(answers, self._meaning.link)
+
+    def _rounding(self) -> float:
+        """Relative rounding error of the type a torch module computes in."""
+        dtype = self.dtype
+        return 0.0 if dtype is None else torch.finfo(dtype).eps
 
 
-def _name_outputs(meaning: Meaning, n_outputs: int) -> list[str]:
+def _default_names(meaning: Meaning, n_outputs: int) -> list[str]:
     """Return names of the outputs where the model has none."""
+    classes = meaning.classes
+    if classes is not None and len(classes) == n_outputs:
+        return [str(label) for label in classes.tolist()]
+    if classes is not None and n_outputs == 1 and len(classes) == 2:
+        return [str(classes.tolist()[1])]
     if meaning.kind == "multilabel":
         return [f"label_{k}" for k in range(n_outputs)]
     if n_outputs == 1:
         return ["output"]
     return [f"output_{k}" for k in range(n_outputs)]
+
+
+def _checked_classes(meaning: Meaning, n_outputs: int) -> np.ndarray | None:
+    """Labels of the classes, as many as there are outputs; None for other outputs."""
+    if meaning.kind != "classification" and meaning.output != "margin":
+        return None
+    if meaning.classes is None:
+        return None if n_outputs == 1 else np.arange(n_outputs)
+    classes = np.array(meaning.classes)
+    if len(classes) == 1:
+        raise ValueError(
+            f"the model knows the single class {classes.tolist()[0]!r}, so that its answer "
+            "never changes; train it on rows of at least two classes"
+        )
+    if classes.shape != (n_outputs,) and not (n_outputs == 1 and len(classes) == 2):
+        raise ValueError(
+            f"the model has {len(classes)} labels in classes_ but answered {n_outputs} "
+            "columns; wanted one column for each class"
+        )
+    return classes
 
 
 def build_predictor(
@@ -198,32 +269,42 @@ def build_predictor(
         The model has another number of class labels than of outputs, or a single class.
     """
     n_outputs = 2 if meaning.link in ("complement", "sigmoid") else columns
-    classes = None
-    if meaning.kind == "classification":
-        classes = np.arange(n_outputs) if meaning.classes is None else np.array(meaning.classes)
-        if len(classes) == 1:
-            raise ValueError(
-                f"the model knows the single class {classes.tolist()[0]!r}, so that its answer "
-                "never changes; train it on rows of at least two classes"
-            )
-        if classes.shape != (n_outputs,):
-            raise ValueError(
-                f"the model has {len(classes)} labels in classes_ but answered {n_outputs} "
-                "columns; wanted one column for each class"
-            )
-        names = [str(label) for label in classes.tolist()]
-    else:
-        names = _name_outputs(meaning, n_outputs)
+    classes = _checked_classes(meaning, n_outputs)
+    names = _default_names(replace(meaning, classes=classes), n_outputs)
     # the names of a body whose head was replaced are not the head's
     if meaning.names is not None and len(meaning.names) == n_outputs:
         names = list(meaning.names)
     return Predictor(
-        kind=meaning.kind,
         classes=classes,
         output_names=names,
         torch_module=torch_module,
         _call=call,
-        _link=meaning.link,
+        _meaning=meaning,
         _columns=columns,
         takes=takes,
     )
+
+
+def with_names(predictor: Predictor, names: Sequence[str] | None) -> Predictor:
+    """Give a predictor's outputs the names that the user gives.
+
+    Raises
+    ------
+    TypeError
+        `names` is a single string.
+    ValueError
+        They are not one for each output, or repeat.
+    """
+    if names is None:
+        return predictor
+    if isinstance(names, str):
+        raise TypeError(f"output_names must be a list of names, not the string {names!r}.")
+    given = [str(name) for name in names]
+    if len(given) != predictor.n_outputs:
+        raise ValueError(
+            f"output_names has {len(given)} names, but {predictor.n_outputs} outputs are "
+            f"explained: {predictor.output_names}. Give one name for each."
+        )
+    if len(set(given)) < len(given):
+        raise ValueError(f"output_names repeats a name: {given}. Give each output its own.")
+    return replace(predictor, output_names=given)

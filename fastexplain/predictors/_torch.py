@@ -6,6 +6,8 @@ The module is left exactly as it was found: its mode, its gradients and its devi
 from __future__ import annotations
 
 import copy
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,108 +17,147 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastexplain.predictors._answers import Select, part_of, settled
 from fastexplain.predictors._config import label_names, meaning_of_logits
-from fastexplain.predictors._matrix import ask, check_shape, describe, n_rows, to_numeric
+from fastexplain.predictors._matrix import (
+    ask,
+    check_shape,
+    describe,
+    n_rows,
+    native_numbers,
+    to_numeric,
+)
 from fastexplain.predictors._meaning import declared, guessed
 from fastexplain.predictors._predictor import Predictor, build_predictor
 
-__all__ = ["TorchCall", "join_answers", "main_tensor", "read_call", "read_torch"]
+__all__ = ["Answers", "TorchCall", "main_tensor", "read_call", "read_torch"]
+
+# Modules that a call holds in evaluation mode, and how many calls do: the first one sets the
+# mode and the last one restores it, so that threads may share a module in training.
+_held: weakref.WeakKeyDictionary[torch.nn.Module, int] = weakref.WeakKeyDictionary()
+_held_guard = threading.Lock()
 
 
 @contextmanager
 def _evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     """Put every submodule into evaluation mode and restore each one's own mode after.
 
-    A module that is in evaluation mode throughout is not touched, so that threads may share
-    it. The flags are set one by one: ``module.train()`` may be overridden to do more than
-    set flags, and would forget the layers that were frozen in evaluation mode.
+    A module that is in evaluation mode throughout is not touched. The flags are set one by
+    one: ``module.train()`` may be overridden to do more than set flags, and would forget the
+    layers that were frozen in evaluation mode.
     """
-    training = [part for part in module.modules() if part.training]
+    mine = []
+    with _held_guard:
+        for part in module.modules():
+            if part in _held:
+                _held[part] += 1
+                mine.append(part)
+            elif part.training:
+                part.training = False
+                _held[part] = 1
+                mine.append(part)
     try:
-        for part in training:
-            part.training = False
         yield
     finally:
-        for part in training:
-            part.training = True
+        with _held_guard:
+            for part in mine:
+                _held[part] -= 1
+                if not _held[part]:
+                    del _held[part]
+                    part.training = True
 
 
-def _to_tensor(X: Any, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Tensor of a numeric table, never sharing memory with it."""
-    values = to_numeric(X)
-    # NumPy lacks bfloat16, so that smaller types go through single precision
-    through: Any = np.float64 if dtype == torch.float64 else np.float32
-    if values.dtype == np.uint8:
-        through = np.uint8  # images travel to the device at a quarter of the size
-    try:
-        # a copy, because a module may work in place, and X may be read-only or reversed
-        values = np.array(values, dtype=through, order="C")
-    except (TypeError, ValueError) as error:
+def _to_tensor(X: Any) -> torch.Tensor:
+    """Tensor of a numeric table in its own type; a copy, as a module may work in place."""
+    values = native_numbers(to_numeric(X))
+    if values is None:
         raise TypeError(
             f"a torch module needs numeric columns; got {describe(X)} with others. Encode them "
             "first, or pass a function that does so as the model"
-        ) from error
-    return torch.from_numpy(values).to(device=device, dtype=dtype)
+        )
+    return torch.from_numpy(values)
 
 
-def main_tensor(answer: Any) -> tuple[torch.Tensor, bool]:
+def main_tensor(answer: Any, rows: int, select: Select = None) -> tuple[torch.Tensor, bool]:
     """Tensor that holds the predictions in a module's answer, and whether it is named logits."""
     # answers with named parts, as in language models, call the predictions logits
-    logits = answer.get("logits") if isinstance(answer, dict) else getattr(answer, "logits", None)
-    if isinstance(logits, torch.Tensor):
-        answer = logits
-    elif isinstance(answer, tuple) and answer:
-        answer = answer[0]
-    if not isinstance(answer, torch.Tensor):
-        keys = f" with keys {sorted(map(str, answer))}" if isinstance(answer, dict) else ""
+    logits = getattr(answer, "logits", None)
+    found = answer
+    if select is not None or not isinstance(logits, torch.Tensor):
+        found = part_of(answer, rows, select)
+    else:
+        found = logits
+    if not isinstance(found, torch.Tensor):
+        keys = f" with keys {sorted(map(str, found))}" if isinstance(found, dict) else ""
         raise ValueError(
-            f"the torch module answered {describe(answer)}{keys}; wanted a tensor, a tuple that "
-            "starts with one, or an object with .logits. Wrap the module in one that returns "
-            "the predictions alone"
+            f"the torch module answered {describe(found)}{keys}; wanted a tensor, an object with "
+            ".logits, or a tuple, list or dict with one tensor that has a row for each sample. "
+            "Say with select= which part is explained, or wrap the module"
         )
-    if answer.layout is not torch.strided or answer.is_complex():
+    if found.layout is not torch.strided or found.is_complex():
         raise ValueError(
-            f"the torch module answered {describe(answer)} with the layout {answer.layout}; "
+            f"the torch module answered {describe(found)} with the layout {found.layout}; "
             "wanted a dense real tensor of shape (rows,) or (rows, outputs)"
         )
-    return answer.detach(), answer is logits
+    return found.detach(), found is logits or (isinstance(answer, dict) and select == "logits")
 
 
-def join_answers(
-    answers: list[tuple[torch.Tensor, bool]], rows: list[int], columns: int | None
-) -> tuple[torch.Tensor, bool]:
-    """Join what `main_tensor` found in the answers to several parts of a batch.
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a module answered to the parts of a batch.
 
-    Parameters
+    Attributes
     ----------
-    answers : list of (tensor, bool)
-        Answers to the parts.
-    rows : list of int
-        Samples in each part.
-    columns : int or None
-        Number of columns of earlier answers, None for the first one.
-
-    Returns
-    -------
-    answer : tensor of shape (B, C)
-    logits : bool
+    parts : list of (object, int)
+        Each answer, and for how many samples it is.
+    order : int tensor of shape (B,) or None
+        Place of each sample among those of the parts; None where they are in order.
     """
-    shapes = [tuple(answer.shape) for answer, _ in answers]
-    # one sample's answer may lack its first axis: a larger part tells what that was
-    largest = max(range(len(rows)), key=rows.__getitem__)
-    _, columns = check_shape(shapes[largest], rows[largest], columns)
-    parts = [
-        answer.reshape(check_shape(shape, count, columns))
-        for (answer, _), shape, count in zip(answers, shapes, rows, strict=True)
-    ]
-    return torch.cat(parts), answers[0][1]
+
+    parts: list[tuple[Any, int]]
+    order: torch.Tensor | None = None
+
+    def joined(self, select: Select, columns: int | None) -> tuple[torch.Tensor, bool]:
+        """Return the predictions of shape (B, C), and whether the module calls them logits."""
+        found = [main_tensor(answer, rows, select) for answer, rows in self.parts]
+        rows = [count for _, count in self.parts]
+        # one sample's answer may lack its first axis: a larger part tells what that was
+        largest = max(range(len(rows)), key=rows.__getitem__)
+        _, columns = check_shape(tuple(found[largest][0].shape), rows[largest], columns)
+        shaped = [
+            answer.reshape(check_shape(tuple(answer.shape), count, columns))
+            for (answer, _), count in zip(found, rows, strict=True)
+        ]
+        answers = shaped[0] if len(shaped) == 1 else torch.cat(shaped)
+        if self.order is not None:
+            answers = answers[self.order.to(answers.device)]
+        return answers, found[0][1]
+
+    def settled(self, select: Select) -> Select:
+        """Return which part of such answers is explained; None for answers without parts."""
+        answer, rows = self.parts[0]
+        if select is None and isinstance(getattr(answer, "logits", None), torch.Tensor):
+            return None
+        return settled(answer, rows, select)
 
 
 @dataclass(frozen=True, eq=False)
 class TorchCall:
-    """Raw answers of a torch module, as tensors on its device."""
+    """Raw answers of a torch module, as tensors on its device.
+
+    Attributes
+    ----------
+    module : torch.nn.Module
+    select : str, int, callable or None
+        Which part of an answer of several parts is explained.
+    keeps_whole : bool
+        Whether whole numbers reach the module as such, as embeddings want them, and not in its
+        floating type.
+    """
 
     module: torch.nn.Module
+    select: Select = None
+    keeps_whole: bool = True
 
     def _place(self) -> torch.device | None:
         """Device of the first parameter or buffer; None for a module without any."""
@@ -134,23 +175,33 @@ class TorchCall:
         """Device of the module; the CPU if it has neither parameters nor buffers."""
         return self._place() or torch.device("cpu")
 
+    def input_dtype(self, given: np.dtype) -> torch.dtype:
+        """Type in which the module gets rows of a table of some NumPy type."""
+        if given.kind == "f" or not self.keeps_whole:
+            return self.dtype or (torch.float64 if given.itemsize >= 8 else torch.float32)
+        return torch.bool if given.kind == "b" else torch.int64
+
     def _input(self, X: Any) -> torch.Tensor:
         dtype = self.dtype
-        if isinstance(X, torch.Tensor) and X.dtype == torch.uint8:
-            # bytes are the values of images, never indices: embeddings refuse them
-            X = X.to(dtype or torch.float32)
-        if not isinstance(X, torch.Tensor):
-            return _to_tensor(X, dtype or torch.float32, self.device)
-        # whole numbers may be indices of an embedding, so that they keep their type; and a
-        # module without parameters works wherever its input is
-        return X.to(
-            device=self._place() or X.device,
-            dtype=dtype if dtype is not None and X.is_floating_point() else X.dtype,
-        )
+        if isinstance(X, torch.Tensor):
+            # whole numbers may be indices of an embedding, so that they keep their type; bytes
+            # are the values of images, never indices: embeddings refuse them
+            keep = not X.is_floating_point() and X.dtype != torch.uint8
+            wanted = X.dtype if keep or dtype is None else dtype
+            wanted = torch.float32 if wanted == torch.uint8 else wanted
+        elif getattr(X, "ndim", 2) > 2:
+            # images: pixels are values, whatever their type
+            X = _to_tensor(X)
+            wanted = dtype or (X.dtype if X.dtype == torch.float64 else torch.float32)
+        else:
+            X = _to_tensor(X)
+            wanted = self.input_dtype(X.numpy().dtype)
+        # a module without parameters works wherever its input is
+        return X.to(device=self._place() or X.device, dtype=wanted)
 
-    def _forward(self, X: Any, columns: int | None) -> tuple[torch.Tensor, bool]:
-        """Return the module's answer as it came, and whether the module calls it logits."""
-        return main_tensor(ask(self.module, self._input(X)))
+    def raw(self, X: Any) -> Answers:
+        """Return the module's answers as they come."""
+        return Answers([(ask(self.module, self._input(X)), n_rows(X))])
 
     def batches(self, X: Any) -> list[np.ndarray]:
         """Samples of each call of the module: all at once, unless a subclass knows better."""
@@ -158,7 +209,7 @@ class TorchCall:
 
     def run(self, X: Any) -> None:
         """Call the module as it is, gradients and mode included, for what its layers answer."""
-        self._forward(X, None)
+        self.raw(X)
 
     def copy(self) -> TorchCall:
         """The same call of a copy of the module, in single precision, all of it to be trained."""
@@ -175,38 +226,23 @@ class TorchCall:
             parameter.requires_grad_(parameter.is_floating_point())
         return replace(self, module=module)
 
-    def answer(self, X: Any, columns: int | None = None) -> tuple[torch.Tensor, bool]:
-        """Return the module's answer of shape (B, C) in the type it came in.
-
-        Parameters
-        ----------
-        X : tensor, ndarray or data frame of shape (B, ...)
-            What the module takes.
-        columns : int or None, default=None
-            Number of columns of earlier answers, None for the first one.
-
-        Returns
-        -------
-        answer : tensor of shape (B, C)
-        logits : bool
-            Whether the module calls the answer logits.
-        """
+    def ask(self, X: Any) -> Answers:
+        """Return the answers of the module in evaluation mode, without gradients."""
         # no_grad rather than inference_mode: a tensor that the module keeps from this call,
         # such as a cached encoding, must stay usable in later training
         with torch.no_grad(), _evaluation_mode(self.module):
-            answer, logits = self._forward(X, columns)
-        return answer.reshape(check_shape(tuple(answer.shape), n_rows(X), columns)), logits
+            return self.raw(X)
 
     def __call__(self, X: Any, columns: int | None = None) -> torch.Tensor:
         """Return the module's answer of shape (B, C), ready for a link."""
-        answer, _ = self.answer(X, columns)
-        # softmax in half precision would lose digits; double precision is kept until after it
+        answer, _ = self.ask(X).joined(self.select, columns)
+        # softmax in half precision would lose digits; double precision stays
         dtype = answer.dtype if answer.dtype == torch.float64 else torch.float32
         return answer.to(device=self._place() or answer.device, dtype=dtype)
 
 
 def read_call(
-    call: TorchCall, sample: Any, output: str, takes: str
+    call: TorchCall, sample: Any, output: str, takes: str, rows: np.ndarray | None = None
 ) -> tuple[Predictor, str | None]:
     """Predictor of a torch module that is called in some way.
 
@@ -220,6 +256,8 @@ def read_call(
         One of `CHOICES`.
     takes : {"rows", "tokens", "images"}
         What the call takes.
+    rows : int ndarray, optional
+        Positions of the samples in ``X``, for messages.
 
     Returns
     -------
@@ -232,13 +270,15 @@ def read_call(
     ValueError
         The answer is no tensor of shape (B,) or (B, C), or allows more than one reading.
     """
-    answer, logits = call.answer(sample)
+    call, answers = _asked(call, sample)
+    call = replace(call, select=answers.settled(call.select))
+    answer, logits = answers.joined(call.select, None)
     # sums of probabilities are only as exact as the type they were computed in
     rounding = torch.finfo(answer.dtype).eps if answer.is_floating_point() else 0.0
     values = answer.double().cpu().numpy()
     meaning = meaning_of_logits(call.module, values, output, rounding) if logits else None
     if meaning is None and output == "auto":
-        meaning = guessed(values, torch_module=True, rounding=rounding)
+        meaning = guessed(values, torch_module=True, rounding=rounding, rows=rows)
     elif meaning is None:
         meaning = declared(values, output, rounding)
     meaning = replace(meaning, names=label_names(call.module))
@@ -246,6 +286,36 @@ def read_call(
     return predictor, meaning.doubt
 
 
-def read_torch(module: torch.nn.Module, sample: Any, output: str) -> tuple[Predictor, str | None]:
+def _asked(call: TorchCall, sample: Any) -> tuple[TorchCall, Answers]:
+    """Ask for the sample's answers, and find out how the module wants whole numbers.
+
+    They reach it as they are, or in its floating type where it takes no others. Bytes are tried
+    the other way round: they are most often values.
+    """
+    if isinstance(sample, torch.Tensor):
+        call = replace(call, keeps_whole=sample.dtype != torch.uint8)
+        return call, call.ask(sample)
+    dtype = getattr(sample, "dtype", None)
+    if call.dtype is None or (isinstance(dtype, np.dtype) and dtype.kind not in "biu"):
+        return call, call.ask(sample)
+    bytes_first = dtype == np.uint8
+    first, second = (replace(call, keeps_whole=whole != bytes_first) for whole in (True, False))
+    try:
+        return first, first.ask(sample)
+    except (RuntimeError, TypeError, IndexError) as error:
+        try:
+            return second, second.ask(sample)
+        except (RuntimeError, TypeError, IndexError):
+            # the first error is about the numbers as the user gave them
+            raise error from None
+
+
+def read_torch(
+    module: torch.nn.Module,
+    sample: Any,
+    output: str,
+    select: Select = None,
+    rows: np.ndarray | None = None,
+) -> tuple[Predictor, str | None]:
     """Predictor of a torch module that takes tensors as they are; see `read_call`."""
-    return read_call(TorchCall(module), sample, output, "rows")
+    return read_call(TorchCall(module, select), sample, output, "rows", rows)

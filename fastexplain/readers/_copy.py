@@ -14,8 +14,11 @@ from fastexplain.maskers._image_inputs import as_tensor
 from fastexplain.networks import CopyTrunk, PlayerNetwork
 from fastexplain.networks._finer import finer, finer_layers
 from fastexplain.networks._grids import state_size
+from fastexplain.persistence import Fields
+from fastexplain.persistence._limits import MOST_STATES
 from fastexplain.predictors._hidden import check_open, copied, token_grid, trained_states
 from fastexplain.readers._image import ImageReader, warn_if_cropped
+from fastexplain.readers._state import tokens_of
 
 __all__ = ["CopyReader"]
 
@@ -117,19 +120,37 @@ class CopyReader(ImageReader):
 
     def state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """Describe as JSON values and tensors."""
-        config, tensors = super().state()
-        own = {"kind": "copy", "layers": self.layers, "size": self.size, "tokens": self.tokens}
-        return config | own | {"finer": self.finer}, tensors
+        images, tensors = super().state()
+        config = {
+            "kind": "copy",
+            "images": images,
+            "layers": self.layers,
+            "size": self.size,
+            "tokens": None if self.tokens is None else list(self.tokens),
+            "finer": self.finer,
+        }
+        return config, tensors
 
     @classmethod
     def from_state(
         cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], masker: Any
     ) -> Self:
-        """The inverse of ``state``, but for the model."""
-        self = super().from_state(config, tensors, masker)
-        self.layers, self.size = config["layers"], config["size"]
-        self.finer = config["finer"]
-        self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
+        """The inverse of ``state``, but for the model; raises ValueError for anything else."""
+        fields = Fields(config, "reader")
+        fields.text("kind", ("copy",))
+        self = super().from_state(fields.value("images"), tensors, masker)
+        self.layers = None if fields.missing("layers") else fields.texts("layers")
+        self.size = fields.whole("size", 1, MOST_STATES)
+        self.tokens = tokens_of(fields)
+        finer, self.finer = fields.section("finer"), {}
+        for name in finer.keys():
+            layer = finer.section(name)
+            self.finer[name] = {
+                key: layer.wholes(key, least, 4096, 2)
+                for key, least in (("stride", 1), ("padding", 0), ("dilation", 1))
+            }
+            layer.close()
+        fields.close()
         return self
 
     def __getstate__(self) -> dict[str, Any]:

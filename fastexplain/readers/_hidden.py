@@ -18,9 +18,12 @@ from fastexplain.networks._grids import (
     state_size,
 )
 from fastexplain.networks._players import player_shares
+from fastexplain.persistence import Fields, check_shape
+from fastexplain.persistence._limits import MOST_BLOCKS, MOST_STATES, MOST_WIDTH
 from fastexplain.predictors._hidden import check_open, class_weights, token_grid
 from fastexplain.readers._image import ImageReader, warn_if_cropped
 from fastexplain.readers._reader import Encoded
+from fastexplain.readers._state import tokens_of
 from fastexplain.readers._text import common_texts
 
 __all__ = ["HiddenReader"]
@@ -218,7 +221,7 @@ class HiddenReader:
             "call_samples": self.call_samples,
             "width": self.width,
             "n_blocks": self.n_blocks,
-            "tokens": self.tokens,
+            "tokens": None if self.tokens is None else list(self.tokens),
             "activations": self.activations,
             "images": None,
         }
@@ -233,22 +236,31 @@ class HiddenReader:
     def from_state(
         cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], masker: Any
     ) -> Self:
-        """The inverse of ``state``."""
-        images = None
-        if config["images"] is not None:
-            images = ImageReader.from_state(config["images"], tensors, masker)
+        """The inverse of ``state``; raises ValueError for what that does not write."""
+        fields = Fields(config, "reader")
+        fields.text("kind", ("hidden",))
+        given = fields.value("images")
+        if (given is None) == hasattr(masker, "shape_"):
+            raise ValueError("reader.images and the masker do not fit")
+        images = None if given is None else ImageReader.from_state(given, tensors, masker)
+        size, classes = fields.whole("size", 1, MOST_STATES), None
+        if "classes" in tensors:
+            classes = check_shape(tensors, "classes", (None, None))
         self = cls(
             masker,
-            config["layers"],
-            config["size"],
-            tensors.get("classes"),
+            None if fields.missing("layers") else fields.texts("layers"),
+            size,
+            classes,
             images,
-            config["call_samples"],
-            config["width"],
-            config["n_blocks"],
+            fields.whole("call_samples", 1, 2**16),
+            fields.whole("width", 1, MOST_WIDTH),
+            fields.whole("n_blocks", 0, MOST_BLOCKS),
         )
-        self.activations = config.get("activations", False)
-        self.tokens = None if config["tokens"] is None else tuple(config["tokens"])
+        self.activations = fields.flag("activations")
+        if self.activations and (classes is None or classes.shape[1] > size):
+            raise ValueError("reader.activations has no weights of classes that read the states")
+        self.tokens = tokens_of(fields)
+        fields.close()
         return self
 
 

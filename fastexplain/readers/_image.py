@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any, Self
 
 import numpy as np
 import torch
 
+from fastexplain._warnings import warn_user
 from fastexplain.images import Images
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import ImageTrunk, PlayerNetwork
+from fastexplain.persistence import Fields, WeightsError, check_shape
+from fastexplain.persistence._arrays import decode_dtype, encode_dtype
+from fastexplain.persistence._limits import MOST_BLOCKS, MOST_NUMBERS, MOST_WIDTH
 from fastexplain.readers._forms import ARRAYS
 from fastexplain.readers._reader import Encoded
 
@@ -222,7 +225,7 @@ class ImageReader:
             "network": self.kind,
             "channels": self.channels,
             "shape": list(self.shape),
-            "dtype": self.dtype,
+            "dtype": encode_dtype(np.dtype(self.dtype)),
             "width": self.width,
             "n_blocks": self.n_blocks,
         }
@@ -232,20 +235,28 @@ class ImageReader:
     def from_state(
         cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], masker: Any
     ) -> Self:
-        """The inverse of ``state``."""
-        channels, height, width = config["shape"]
-        return cls(
-            masker,
-            config["network"],
-            config["channels"],
-            (channels, height, width),
-            config["dtype"],
-            tensors["center"],
-            tensors["spread"],
-            tensors["range"],
-            config["width"],
-            config["n_blocks"],
-        )
+        """The inverse of ``state``; raises ValueError for what that does not write."""
+        fields = Fields(config, "reader")
+        fields.text("kind", ("image",))
+        kind = fields.text("network", ("unet", "vit", "copy"))
+        channels = fields.text("channels", (masker.channels_,))
+        channel_count, height, width = fields.wholes("shape", 1, MOST_NUMBERS, 3)
+        like = Images(np.broadcast_to(np.uint8(0), (0, *masker.shape_)), channels)
+        if (like.n_channels, *like.size) != (channel_count, height, width):
+            raise ValueError("reader.shape is not that of the masker's images")
+        dtype = decode_dtype(fields.value("dtype"))
+        if dtype.kind not in "iuf" or dtype.itemsize > 8:
+            raise ValueError(f"reader.dtype is no dtype of images, got {dtype}")
+        if (dtype.kind in "iu") != masker.whole_numbers_:
+            raise ValueError("reader.dtype is of another kind than the masker's images")
+        center, spread = (check_shape(tensors, k, (channel_count,)) for k in ("center", "spread"))
+        limits = check_shape(tensors, "range", (2,))
+        if bool((spread <= 0).any()) or bool(limits[0] > limits[1]):
+            raise WeightsError("the images' spread is not above 0, or their range is none")
+        sizes = fields.whole("width", 1, MOST_WIDTH), fields.whole("n_blocks", 0, MOST_BLOCKS)
+        fields.close()
+        shape = (channel_count, height, width)
+        return cls(masker, kind, channels, shape, str(dtype), center, spread, limits, *sizes)
 
 
 def _boxes(n: int, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -267,10 +278,9 @@ def warn_if_cropped(masked: MaskedModel, samples: Images) -> None:
     """
     crops = getattr(masked.predictor.call, "crops", None)
     if crops is not None and crops(masked.masker.whole(samples, masked.predictor)):
-        warnings.warn(
+        warn_user(
             "The image processor cuts off edges of images of this size, so that the model's "
             "states are those of a part. They are read as if of the whole: players near or "
             "beyond the cut are read from their neighbours. Crop the images before fit, or "
-            "choose a network= that reads the images themselves, such as 'unet'.",
-            stacklevel=9,
+            "choose a network= that reads the images themselves, such as 'unet'."
         )

@@ -8,6 +8,7 @@ a network that is told so has less to learn.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -15,7 +16,8 @@ import numpy as np
 
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import TabularEncoder
-from fastexplain.persistence import decode_value, encode_value
+from fastexplain.persistence import Fields, decode_value, encode_value
+from fastexplain.persistence._limits import MOST_CODES
 from fastexplain.tables import Table
 
 __all__ = ["InertValues", "find_inert_values"]
@@ -93,20 +95,22 @@ class InertValues:
         """Describe as JSON values, a list of four a column."""
         rows = zip(self.low, self.high, self.missing, self.codes, strict=True)
         return [
-            [encode_value(float(low)), encode_value(float(high)), bool(missing), codes]
+            [encode_value(float(low)), encode_value(float(high)), bool(missing), list(codes)]
             for low, high, missing, codes in rows
         ]
 
     @classmethod
     def from_state(cls, state: list[Any]) -> InertValues:
-        """The inverse of ``state``."""
-        low, high, missing, codes = zip(*state, strict=True)
-        return cls(
-            np.array([decode_value(v) for v in low], dtype=np.float64),
-            np.array([decode_value(v) for v in high], dtype=np.float64),
-            np.array(missing, dtype=bool),
-            [list(c) for c in codes],
-        )
+        """The inverse of ``state``; raises ValueError for what that does not write."""
+        keys = ("low", "high", "missing", "codes")
+        rows = [Fields(dict(zip(keys, row, strict=True)), "reader.inert") for row in state]
+        ends = [[decode_value(row.value(key)) for row in rows] for key in keys[:2]]
+        if any(type(end) not in (int, float) or math.isnan(end) for end in ends[0] + ends[1]):
+            raise ValueError("reader.inert has ends of an interval that are no numbers")
+        missing = [row.flag("missing") for row in rows]
+        codes = [row.wholes("codes", 0, MOST_CODES) for row in rows]
+        low, high = (np.array(some, dtype=np.float64) for some in ends)
+        return cls(low, high, np.array(missing, dtype=bool), codes)
 
 
 def find_inert_values(

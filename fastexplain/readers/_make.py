@@ -121,7 +121,7 @@ def reader_from_state(
     if kind == "copy":
         return CopyReader.from_state(config, tensors, masker)
     if kind == "text":
-        return TextReader.from_state(config, masker)
+        return TextReader.from_state(config, tensors, masker)
     if kind == "hidden":
         return HiddenReader.from_state(config, tensors, masker)
     raise ValueError(f"This version of fastexplain does not know readers of {config['kind']!r}.")

@@ -2,66 +2,79 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
+from fastexplain._warnings import warn_user
 from fastexplain.maskers import TabularMasker
 from fastexplain.maskers._baselines import cells_as_row, first_cell
 from fastexplain.networks import TabularEncoder
 from fastexplain.networks._encoder import ColumnEncoder
-from fastexplain.persistence import decode_value, encode_value
-from fastexplain.readers._schema import Schema
+from fastexplain.persistence import Fields, decode_value, encode_value
+from fastexplain.persistence._limits import MOST_TOKENS
+from fastexplain.schema import Schema
 from fastexplain.tables import Table
 
 __all__ = [
     "decode_encoder",
     "encode_encoder",
     "fingerprint_rows",
+    "tokens_of",
     "warn_if_changed",
 ]
 
 _FINGERPRINT_ROWS = 16
+# of the spread of an output, and last digits of it, that make another model
+_CHANGED, _LAST_DIGITS = 1e-3, 2
 
 
 def encode_encoder(encoder: TabularEncoder) -> list[dict[str, Any]]:
-    """Describe the columns; edges are stored with the weights' precision to spare."""
-    out = []
-    for column in encoder.columns:
-        categories = [encode_value(value) for value in column.categories]
-        if any(isinstance(c, dict) and "__unsaved__" in c for c in categories):
-            raise TypeError(
-                f"Categories like {column.categories[0]!r} cannot be saved as JSON; pickle the "
-                "explainer instead."
-            )
-        out.append(
-            {
-                "numeric": column.numeric,
-                "center": encode_value(column.center),
-                "scale": encode_value(column.scale),
-                "edges": [encode_value(float(edge)) for edge in column.edges],
-                "categories": categories,
-            }
-        )
-    return out
+    """Describe the columns; floats keep all their digits."""
+    return [
+        {
+            "numeric": column.numeric,
+            "center": float(column.center),
+            "scale": float(column.scale),
+            "edges": [float(edge) for edge in column.edges],
+            "categories": [encode_value(value) for value in column.categories],
+        }
+        for column in encoder.columns
+    ]
 
 
-def decode_encoder(state: list[dict[str, Any]]) -> TabularEncoder:
-    """The inverse of ``encode_encoder``."""
+def decode_encoder(state: list[Any]) -> TabularEncoder:
+    """The inverse of ``encode_encoder``; raises ValueError for what that does not write."""
     return TabularEncoder(
-        [
-            ColumnEncoder(
-                numeric=column["numeric"],
-                center=decode_value(column["center"]),
-                scale=decode_value(column["scale"]),
-                edges=np.array([decode_value(edge) for edge in column["edges"]]),
-                categories=[decode_value(value) for value in column["categories"]],
-            )
-            for column in state
-        ]
+        [_decode_column(Fields(column, f"encoder[{j}]")) for j, column in enumerate(state)]
     )
+
+
+def _decode_column(fields: Fields) -> ColumnEncoder:
+    edges = np.array(fields.numbers("edges"), dtype=np.float64)
+    # the network divides by the gaps between them
+    if not len(edges) or not (np.diff(edges) > 0).all():
+        raise ValueError(f"{fields.where}.edges do not rise")
+    found = ColumnEncoder(
+        numeric=fields.flag("numeric"),
+        center=fields.number("center"),
+        scale=fields.number("scale", np.nextafter(0.0, 1.0)),
+        edges=edges,
+        categories=[decode_value(value) for value in fields.items("categories")],
+    )
+    fields.close()
+    if len(found._codes) != len(found.categories) or (found.numeric and found.categories):
+        raise ValueError(f"{fields.where}.categories are not those of a column")
+    return found
+
+
+def tokens_of(fields: Fields) -> tuple[int, int] | None:
+    """Rows and columns of a model's tokens, or None, of a saved reader."""
+    if fields.missing("tokens"):
+        return None
+    rows, columns = fields.wholes("tokens", 1, MOST_TOKENS, 2)
+    return rows, columns
 
 
 def fingerprint_rows(masker: TabularMasker, encoder: TabularEncoder, schema: Schema) -> Table:
@@ -104,14 +117,40 @@ def _concatenate(rows: list[Table]) -> Table:
 
 
 def warn_if_changed(fingerprint: torch.Tensor, answers: torch.Tensor) -> None:
-    """Warn when a model answers otherwise than the one that was explained."""
-    gap = (fingerprint.double().cpu() - answers.double().cpu()).abs()
-    # relative, because outputs of regressors come in all sizes
-    limit = 1e-3 * fingerprint.abs().max().clamp(min=1e-12)
-    if bool((gap > limit).any()):
-        warnings.warn(
-            f"The attached model is not the one that was explained: its outputs differ by up to "
-            f"{float(gap.max()):.3g} on the explainer's check rows. Its explanations are of the "
-            "old model; fit again for the new one.",
-            stacklevel=4,
+    """Warn when a model answers otherwise than the one that was explained.
+
+    Differences count beside the spread of each output over the check rows, whatever its size is;
+    where an output does not move, beside the rounding of the numbers that it has.
+
+    Parameters
+    ----------
+    fingerprint, answers : tensor of shape (n, K)
+        Outputs of the check rows, at ``fit`` and now.
+    """
+    before, now = fingerprint.double().cpu(), answers.double().cpu()
+    if before.shape != now.shape:
+        raise ValueError(
+            f"The attached model answers the explainer's check rows with the shape "
+            f"{tuple(now.shape)}; at fit it was {tuple(before.shape)}. Attach the model that was "
+            "explained, or fit again."
         )
+    gap = (before - now).abs().amax(dim=0)
+    spread = before.amax(dim=0) - before.amin(dim=0)
+    rounding = _LAST_DIGITS * _precision(before) * before.abs().amax(dim=0)
+    # a last digit is what other processors and batches change, too
+    limit = torch.maximum(_CHANGED * spread, rounding)
+    if bool((gap > limit).any()):
+        worst = int((gap - limit).argmax())
+        warn_user(
+            f"The attached model is not the one that was explained: its outputs differ by up to "
+            f"{float(gap[worst]):.3g} on the explainer's check rows, where they spread over "
+            f"{float(spread[worst]):.3g}. Its explanations are of the old model; fit again for the "
+            "new one."
+        )
+
+
+def _precision(answers: torch.Tensor) -> torch.Tensor:
+    """Relative rounding of each output's numbers (K,): that of single precision, if these are."""
+    single = (answers.float().double() == answers).all(dim=0)
+    least, most = (torch.finfo(kind).eps for kind in (torch.float32, torch.float64))
+    return torch.where(single, least, most)

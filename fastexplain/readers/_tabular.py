@@ -10,12 +10,14 @@ import torch
 from fastexplain.masked_model import MaskedModel
 from fastexplain.networks import TabularEncoder, TabularNetwork
 from fastexplain.networks._encoder import quantiles_of
+from fastexplain.persistence import Fields
+from fastexplain.persistence._limits import MOST_BLOCKS, MOST_WIDTH
 from fastexplain.readers._inert import InertValues, find_inert_values
 from fastexplain.readers._reader import Encoded
-from fastexplain.readers._schema import Schema
 from fastexplain.readers._state import decode_encoder, encode_encoder, fingerprint_rows
+from fastexplain.schema import Schema
 from fastexplain.tables import Table
-from fastexplain.training import mix_rows
+from fastexplain.training import rows_and_mixtures
 
 __all__ = ["TabularReader"]
 
@@ -71,7 +73,8 @@ class TabularReader:
         The search for the latter takes a twentieth of ``max_queries`` and a tenth of
         ``max_time`` at most.
         """
-        encoder = TabularEncoder.fit(table, quantiles_of(table))
+        codes = masked.masker.categorical_
+        encoder = TabularEncoder.fit(table, quantiles_of(table, codes), codes)
         if masked.removal is not None:
             # a surrogate sees values; none of them is as good as absent
             inert = InertValues.none(table.n_columns)
@@ -116,10 +119,7 @@ class TabularReader:
         """Rows some of whose players' values come from another row."""
         # mixing beyond some tens of copies of each row adds nothing new
         extra = min(n_samples, 50 * len(samples))
-        mixed = mix_rows(samples, extra, self.masker.player_of_column_, rng)
-        order = rng.permutation(len(samples) + extra)
-        index = np.broadcast_to(order[:, None], (len(order), samples.n_columns))
-        return Table(samples.stack(mixed).gather(index))
+        return rows_and_mixtures(samples, extra, self.masker.player_of_column_, rng)
 
     def fingerprint_samples(self) -> Table:
         """Rows made of quantiles and categories."""
@@ -137,6 +137,18 @@ class TabularReader:
 
     @classmethod
     def from_state(cls, config: dict[str, Any], masker: Any, schema: Schema) -> Self:
-        """The inverse of ``state``."""
-        encoder, inert = decode_encoder(config["encoder"]), InertValues.from_state(config["inert"])
-        return cls(masker, encoder, inert, schema, config["width"], config["n_blocks"])
+        """The inverse of ``state``; raises ValueError for what that does not write."""
+        fields = Fields(config, "reader")
+        fields.text("kind", ("tabular",))
+        n_columns = masker.background_.n_columns
+        encoder = decode_encoder(fields.items("encoder", n_columns))
+        inert = InertValues.from_state(fields.items("inert", n_columns))
+        for column, codes in zip(encoder.columns, inert.codes, strict=True):
+            if codes and (column.numeric or max(codes) >= column.n_codes):
+                raise ValueError("reader.inert has codes of categories that there are not")
+        width, n_blocks = (
+            fields.whole("width", 1, MOST_WIDTH),
+            fields.whole("n_blocks", 0, MOST_BLOCKS),
+        )
+        fields.close()
+        return cls(masker, encoder, inert, schema, width, n_blocks)

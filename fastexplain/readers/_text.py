@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from fastexplain.maskers._tokenizers import longest_input
 from fastexplain.networks import PlayerNetwork, TextTrunk
+from fastexplain.persistence import Fields, WeightsError, check_shape
+from fastexplain.persistence._limits import MOST_BLOCKS, MOST_TOKENS, MOST_WIDTH
 from fastexplain.readers._reader import Encoded
 from fastexplain.texts import Texts
 
@@ -107,22 +110,37 @@ class TextReader:
         return common_texts(self.masker)
 
     def state(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-        """Describe as JSON values; the embeddings are among the network's weights."""
+        """Describe as JSON values, and the embeddings as a tensor."""
         config = {
             "kind": "text",
             "length": self.length,
-            "embeddings": None if self.embeddings is None else list(self.embeddings.shape),
             "width": self.width,
             "n_blocks": self.n_blocks,
         }
-        return config, {}
+        return config, {} if self.embeddings is None else {"embeddings": self.embeddings}
 
     @classmethod
-    def from_state(cls, config: dict[str, Any], masker: Any) -> Self:
-        """The inverse of ``state``; the network's weights bring the embeddings."""
-        shape = config["embeddings"]
-        embeddings = None if shape is None else torch.zeros(shape)
-        return cls(masker, config["length"], embeddings, config["width"], config["n_blocks"])
+    def from_state(
+        cls, config: dict[str, Any], tensors: dict[str, torch.Tensor], masker: Any
+    ) -> Self:
+        """The inverse of ``state``; raises ValueError for what that does not write."""
+        fields = Fields(config, "reader")
+        fields.text("kind", ("text",))
+        most = MOST_TOKENS
+        if masker.tokenizer is not None:
+            most = min(most, longest_input(masker.tokenizer, masker.max_length))
+        length = fields.whole("length", 1, most)
+        width, n_blocks = (
+            fields.whole("width", 1, MOST_WIDTH),
+            fields.whole("n_blocks", 0, MOST_BLOCKS),
+        )
+        fields.close()
+        embeddings = None
+        if "embeddings" in tensors:
+            embeddings = check_shape(tensors, "embeddings", (None, None))
+            if len(embeddings) < masker.vocabulary_size:
+                raise WeightsError("there are fewer embeddings than the tokenizer has tokens")
+        return cls(masker, length, embeddings, width, n_blocks)
 
 
 def common_texts(masker: Any) -> Texts:
@@ -133,8 +151,8 @@ def common_texts(masker: Any) -> Texts:
     with warnings.catch_warnings():
         # that they are cut to max_length is nobody's loss
         warnings.simplefilter("ignore")
-        try:
-            return masker.wrap(sentences)
-        except ValueError:
-            tokens = sorted(masker.tokenizer.get_vocab())[:64]
-            return masker.wrap([" ".join(tokens[start:]) for start in range(0, len(tokens), 4)])
+        texts = masker.wrap(sentences)
+        if texts.sizes.any():
+            return texts
+        tokens = sorted(masker.tokenizer.get_vocab())[:64]
+        return masker.wrap([" ".join(tokens[start:]) for start in range(0, len(tokens), 4)])

@@ -1,15 +1,16 @@
 """One training loop for every method, and where its batches come from."""
 
+from fastexplain.training._bits import pack_bits, unpack_bits
 from fastexplain.training._checkpoint import Checkpoint
-from fastexplain.training._pool import PoolPair, TargetPool, chunk_ends, collect, mix_rows
-from fastexplain.training._trainer import (
-    Experience,
+from fastexplain.training._mixtures import mix_rows, rows_and_mixtures
+from fastexplain.training._pool import PoolPair, TargetPool, chunk_ends, collect
+from fastexplain.training._settings import (
     Fitted,
-    Trainer,
     TrainSettings,
     fabric_for,
     where_to_train,
 )
+from fastexplain.training._trainer import Experience, Trainer
 from fastexplain.training._trajectories import Trajectories
 
 __all__ = [
@@ -25,5 +26,8 @@ __all__ = [
     "collect",
     "fabric_for",
     "mix_rows",
+    "pack_bits",
+    "rows_and_mixtures",
+    "unpack_bits",
     "where_to_train",
 ]

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-__all__ = ["Checkpoint"]
+from fastexplain.training._run import Kept, Run
+from fastexplain.training._run_folder import DAMAGED, read_info
+from fastexplain.training._settings import Fitted
 
-_FILE = "state.pt"
-_POOL = "experience.pt"
-_INFO = "run.json"
-_EARLIER = "earlier_"
+__all__ = ["Checkpoint"]
 
 
 class Checkpoint:
     """A folder that an unfinished run is saved to and taken up from.
+
+    Killed at any moment, a run leaves its last whole state there: ``run.json`` names the files
+    that count, with their digests, and is replaced in one move. Damaged files are told of and
+    made anew. A disk that takes no more is told of once, and the run goes on.
 
     Parameters
     ----------
@@ -29,54 +31,61 @@ class Checkpoint:
         The folder; made if missing.
     fingerprint : str
         Identifies parameters, data and model of the run.
+    queries : callable, optional
+        How many samples this process has asked the model for so far.
 
     Raises
     ------
     ValueError
-        If the folder holds an unfinished run of another fingerprint, or other files.
+        If the folder holds an unfinished run of another fingerprint, or other files, or cannot
+        be written.
+    RuntimeError
+        If another run is using the folder.
+
+    Attributes
+    ----------
+    queries_before : int
+        Samples that earlier processes of this run had asked for at their last commit.
     """
 
-    def __init__(self, path: str | os.PathLike[str], fingerprint: str) -> None:
-        self.folder = Path(path)
-        self.fingerprint = fingerprint
-        self._file = _FILE
-        # of several processes that train together, one writes
-        self._writes = int(os.environ.get("RANK", 0)) == 0
-        info = self.folder / _INFO
-        self._unfinished = False
-        self._kept: dict[str, float] = {}
-        if info.exists():
-            held = json.loads(info.read_text())
-            if held["fingerprint"] != fingerprint:
-                raise ValueError(
-                    f"{self.folder} holds an unfinished run with other parameters, data or "
-                    "model. Fit with those to resume it, delete the folder to drop it, or give "
-                    "another checkpoint=."
-                )
-            self._unfinished = True
-        elif self.folder.exists() and any(self.folder.iterdir()):
-            raise ValueError(
-                f"{self.folder} exists and is not a checkpoint; give another checkpoint=."
-            )
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        fingerprint: str,
+        queries: Callable[[], int] | None = None,
+    ) -> None:
+        self._stage = "state"
+        self._run = Run(Path(path), fingerprint, queries)
+        self.queries_before = self._run.queries_before
 
     @staticmethod
     def kept_before(path: str | os.PathLike[str], name: str) -> float | None:
         """What a number was when the run in a folder began; None where there is no such run."""
-        info = Path(path) / _INFO
-        if not info.exists():
+        try:
+            info = read_info(Path(path))
+            found = None if info is None else info["kept"].get(name)
+            return None if found is None else float(found)
+        except DAMAGED:
             return None
-        found = json.loads(info.read_text()).get("kept", {}).get(name)
-        return None if found is None else float(found)
 
-    def keep(self, name: str, value: float) -> None:
-        """Hold a number that the run goes by, for when it is taken up."""
-        self._kept[name] = value
+    def keep(self, name: str, value: Kept) -> None:
+        """Hold what the run goes by, for when it is taken up."""
+        self._run.kept[name] = value
+        self._run.commit()
+
+    def kept(self, name: str) -> Kept | None:
+        """What the run that is taken up held by this name, or None."""
+        return self._run.kept.get(name)
 
     def earlier(self) -> Checkpoint:
         """Where a stage of training before the last one has its state."""
         stage = copy.copy(self)
-        stage._file = _EARLIER + _FILE
+        stage._stage = "earlier"
         return stage
+
+    def holds_run(self) -> bool:
+        """Whether training had begun when the run was left, and its state is whole."""
+        return self._stage in self._run.found
 
     def save(
         self,
@@ -87,8 +96,9 @@ class Checkpoint:
         experience: Any,
         fitted: Any,
         best: dict[str, torch.Tensor],
+        precision: Any = None,
     ) -> None:
-        """Write the run's state; the file is replaced in one move, never half written."""
+        """Write the run's state."""
         state = {
             "step": step,
             "module": module.state_dict(),
@@ -97,60 +107,59 @@ class Checkpoint:
             "experience": experience.position(),
             "fitted": dict(vars(fitted)),
             "best": best,
+            "precision": None if precision is None else precision.state_dict(),
         }
-        self._write(self._file, state, step)
-
-    def save_pool(self, pool: dict[str, torch.Tensor]) -> None:
-        """Write what the model has answered so far, so that it is never asked again."""
-        self._write(_POOL, pool, 0)
-
-    def holds_run(self) -> bool:
-        """Whether training had begun when the run was left."""
-        return self._unfinished and (self.folder / self._file).exists()
-
-    def pool(self) -> dict[str, torch.Tensor] | None:
-        """What an unfinished run had been answered, or None."""
-        return self._read(_POOL, "cpu")
-
-    def _write(self, name: str, state: dict[str, Any], step: int) -> None:
-        if not self._writes:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / (name + ".part")
-        torch.save(state, draft)
-        os.replace(draft, self.folder / name)
-        (self.folder / _INFO).write_text(
-            json.dumps({"fingerprint": self.fingerprint, "step": step, "kept": self._kept})
-        )
-
-    def _read(self, name: str, device: Any) -> dict[str, Any] | None:
-        if not self._unfinished or not (self.folder / name).exists():
-            return None
-        # weights_only: the file can hold tensors and plain values, and runs no code
-        return torch.load(self.folder / name, map_location=device, weights_only=True)
+        self._run.put(self._stage, state, step)
 
     def resume(
-        self, module: nn.Module, optimizer: Any, generator: torch.Generator, experience: Any
-    ) -> tuple[int, Any, dict[str, torch.Tensor]] | None:
+        self,
+        module: nn.Module,
+        optimizer: Any,
+        generator: torch.Generator,
+        experience: Any,
+        precision: Any = None,
+    ) -> tuple[int, Fitted, dict[str, torch.Tensor]] | None:
         """Put a saved state back, or return None where there is none."""
-        from fastexplain.training._trainer import Fitted
-
-        state = self._read(self._file, next(module.parameters()).device)
+        state = self._run.get(self._stage, next(module.parameters()).device)
         if state is None:
             return None
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"].cpu())
-        experience.seek(state["experience"])
-        return state["step"], Fitted(**state["fitted"]), state["best"]
+        weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        rest = optimizer.state_dict(), generator.get_state(), experience.position()
+        try:
+            fitted = Fitted(**state["fitted"])
+            module.load_state_dict(state["module"])
+            optimizer.load_state_dict(state["optimizer"])
+            generator.set_state(state["generator"].cpu())
+            if precision is not None and state["precision"]:
+                precision.load_state_dict(state["precision"])
+            experience.seek(state["experience"])
+            return int(state["step"]), fitted, state["best"]
+        except (RuntimeError, *DAMAGED) as error:
+            module.load_state_dict(weights)
+            optimizer.load_state_dict(rest[0])
+            generator.set_state(rest[1])
+            experience.seek(rest[2])
+            self._run.warn(f"does not fit this network ({error}); its training starts anew")
+            return None
+
+    def save_rows(self, rows: dict[str, torch.Tensor], start: int) -> bool:
+        """Keep what the model answered of rows from ``start`` on, so that it is not asked again.
+
+        Returns
+        -------
+        bool
+            Whether it was kept.
+        """
+        return self._run.put_rows(rows, start)
+
+    def pool(self) -> dict[str, torch.Tensor] | None:
+        """What an unfinished run had been answered, as far as it is whole, or None."""
+        return self._run.rows()
 
     def finish(self) -> None:
         """Remove the state of a run that has ended, and nothing else that lies in the folder."""
-        if not self._writes:
-            return
-        for name in (_INFO, _FILE, _EARLIER + _FILE, _POOL):
-            for file in (self.folder / name, self.folder / (name + ".part")):
-                file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            # fails where the user keeps something of their own there
-            self.folder.rmdir()
+        self._run.finish()
+
+    def close(self) -> None:
+        """Let another run have the folder."""
+        self._run.close()

@@ -1,29 +1,29 @@
-"""The one training loop: device, precision, schedule, validation, interrupts, history."""
+"""The one training loop: schedule, validation, interrupts, history."""
 
 from __future__ import annotations
 
-import os
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
+from fastexplain._warnings import warn_user
 from fastexplain.networks._players import Pretrained
 from fastexplain.training._checkpoint import Checkpoint
+from fastexplain.training._interrupts import Interrupts
 from fastexplain.training._muon import MuonAdamW
+from fastexplain.training._pace import Pace
+from fastexplain.training._settings import Fitted, TrainSettings, fabric_for
 
-__all__ = ["Experience", "Fitted", "TrainSettings", "Trainer", "fabric_for", "where_to_train"]
-
-# weights in single precision, as the inputs and targets that are collected beforehand
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+__all__ = ["Experience", "Trainer"]
 
 # layers of copies whose weights Muon moves, and rows and columns of these, at least
 _MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _LEAST_SIDE = 16
+# layers that note what passes through them in training
+_NORMS = nn.modules.batchnorm._BatchNorm
 
 Batch = dict[str, torch.Tensor]
 LossFunction = Callable[[nn.Module, Batch], tuple[torch.Tensor, dict[str, torch.Tensor]]]
@@ -39,108 +39,14 @@ class Experience(Protocol):
     def batch(self, module: nn.Module, generator: torch.Generator) -> Batch | None:
         """Give the next batch, or None once the query budget is spent."""
 
-    def position(self) -> int:
-        """How many batches have been given."""
+    def position(self) -> Any:
+        """Where it is: numbers, and tensors that later batches are made of."""
 
-    def seek(self, position: int) -> None:
-        """Go on as if so many batches had been given."""
+    def seek(self, position: Any) -> None:
+        """Go on from a position as if the batches before it had been given."""
 
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How long, how fast and on what.
-
-    Attributes
-    ----------
-    max_steps : int
-        Optimiser steps.
-    learning_rate, weight_decay : float
-        Of AdamW, and of Muon for copies of models that train on; the rate rises over the
-        first 5% and falls to zero along a cosine.
-    eval_every, patience : int
-        Steps between validations; validations without a new best before stopping.
-    deadline : float or None
-        ``time.monotonic()`` at which to stop; the schedule shortens to end there.
-    started : float
-        ``time.monotonic()`` when fit began.
-    begun : float or None
-        The same when the schedule begins, if later.
-    judge_start : bool
-        Whether the weights that training begins with may be the best ones.
-    """
-
-    max_steps: int
-    learning_rate: float
-    weight_decay: float
-    eval_every: int
-    patience: int
-    device: str
-    precision: str
-    verbose: int
-    seed: int
-    started: float
-    deadline: float | None = None
-    begun: float | None = None
-    judge_start: bool = False
-
-
-@dataclass
-class Fitted:
-    """What a run leaves behind."""
-
-    history: dict[str, list[float]] = field(default_factory=dict)
-    best_score: float = float("-inf")
-    best_step: int = 0
-    n_steps: int = 0
-    stopped_by: str = "max_steps"
-    # of the steps since the last validation
-    sums: dict[str, float] = field(default_factory=dict)
-    count: int = 0
-
-
-def where_to_train(device: str, precision: str) -> tuple[str, str, str]:
-    """Kind of device, its number or "", and precision that names stand for.
-
-    Raises
-    ------
-    ValueError
-        For names that are not known, or a device that is not there.
-    """
-    name, _, index = str(device).partition(":")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda' was asked for, but torch sees no CUDA device here.")
-    if name not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"device={device!r} is not known: give 'auto', 'cpu', 'cuda' or 'cuda:0'.")
-    if index and not index.isdigit():
-        raise ValueError(f"device={device!r}: what follows the colon must be a number.")
-    if precision == "auto":
-        mixed = name == "cuda" and torch.cuda.is_bf16_supported()
-        precision = "bf16-mixed" if mixed else "32-true"
-    if precision not in PRECISIONS:
-        known = "', '".join(("auto", *PRECISIONS))
-        raise ValueError(f"precision={precision!r} is not one of '{known}'.")
-    return name, index, precision
-
-
-def fabric_for(device: str, precision: str) -> Any:
-    """Lightning Fabric for a device name (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``).
-
-    In a program started as several processes (``torchrun``, ``fabric run``) each trains on
-    its share of every batch, with gradients averaged; all end with the same network.
-    """
-    from lightning_fabric import Fabric
-
-    name, index, precision = where_to_train(device, precision)
-    options: dict[str, Any] = {"accelerator": name, "precision": precision}
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    if world > 1:
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-        # a table without categories leaves the embedding of categories unused
-        options |= {"strategy": "ddp_find_unused_parameters_true", "num_nodes": world // local}
-        return Fabric(devices=local, **options)
-    return Fabric(devices=[int(index)] if index else 1, **options)
+    def shrink(self, share: float) -> None:
+        """Give batches of a share of their size from now on."""
 
 
 class Trainer:
@@ -181,6 +87,9 @@ class Trainer:
     def run(self) -> Fitted:
         """Train until the steps, the time or the patience run out.
 
+        A step, and what is noted of it, is done whole or not at all when Ctrl-C comes: a run that
+        is taken up ends as one that was never left.
+
         Returns
         -------
         Fitted
@@ -192,105 +101,176 @@ class Trainer:
         if fabric.world_size > 1:
             fabric.launch()
         self._fabric = fabric
-        share = slice(fabric.global_rank, None, fabric.world_size)
         self.module.to(fabric.device)
         optimizer = MuonAdamW(_groups(self.module, s.weight_decay), s.learning_rate)
-        wrapped, optimizer = fabric.setup(self.module, optimizer, move_to_device=False)
+        wrapped, self._optimizer = fabric.setup(self.module, optimizer, move_to_device=False)
         for name in getattr(self.module, "forward_methods", ()):
             # mixed precision then wraps these as it wraps forward
             wrapped.mark_forward_method(name)
-        generator = torch.Generator().manual_seed(s.seed)
-        fitted, best = Fitted(), _weights(self.module)
-        start = 0
-        if self.checkpoint is not None:
-            resumed = self.checkpoint.resume(self.module, optimizer, generator, self.experience)
-            if resumed is not None:
-                start, fitted, best = resumed
-                fitted.stopped_by = "max_steps"
-        if s.judge_start and start == 0:
+        self._generator = torch.Generator().manual_seed(s.seed)
+        self._step, self._fitted, self._best = 0, Fitted(), _weights(self.module)
+        self._take_up()
+        fitted = self._fitted
+        if s.judge_start and self._step == 0:
             self.module.eval()
             fitted.best_score = fabric.broadcast(self.validate(self.module))
-        sums: dict[str, Any] = dict(fitted.sums)
-        count, position = fitted.count, self.experience.position()
-        fitted.sums, fitted.count = {}, 0
-        drawn = generator.get_state()
-        step = start
-        bar = _progress(s.verbose, s.max_steps, start)
-        try:
-            while step < s.max_steps:
-                progress = self._progress(step)
-                if fabric.world_size > 1 and s.deadline is not None:
-                    # clocks differ, and a process that stops alone leaves the others waiting
-                    progress = fabric.broadcast(progress)
-                if progress >= 1.0:
-                    fitted.stopped_by = "max_time"
-                    break
-                if count and step % s.eval_every == 0:
-                    # left in the midst of this validation
-                    if self._record(fitted, step, sums, count):
-                        best = _weights(self.module)
-                    sums, count = {}, 0
-                position, drawn = self.experience.position(), generator.get_state()
-                batch = self.experience.batch(wrapped, generator)
-                if batch is None:
-                    fitted.stopped_by = "queries"
-                    break
-                for group in optimizer.param_groups:
-                    group["lr"] = s.learning_rate * _schedule(progress)
-                wrapped.train()
-                if fabric.world_size > 1:
-                    if len(next(iter(batch.values()))) < fabric.world_size:
-                        raise ValueError(
-                            f"A batch has fewer rows than the {fabric.world_size} processes; "
-                            "raise batch_size, give more rows, or start fewer processes."
-                        )
-                    batch = {name: tensor[share] for name, tensor in batch.items()}
-                loss, parts = self.loss(wrapped, batch)
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(
-                        f"The training loss became {loss.item()} at step {step}; lower "
-                        "learning_rate, or check X for extreme values."
-                    )
-                optimizer.zero_grad()
-                fabric.backward(loss)
-                nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-                optimizer.step()
-                step += 1
-                # from here on this batch has been learned from
-                position, drawn = self.experience.position(), generator.get_state()
-                for name, value in {"loss": loss.detach(), **parts}.items():
-                    sums[name] = sums.get(name, 0.0) + value
-                count += 1
-                bar.update(1)
-                if step % s.eval_every == 0 or step == s.max_steps:
-                    if self._record(fitted, step, sums, count):
-                        best = _weights(self.module)
-                    bar.set_postfix(score=f"{fitted.history['score'][-1]:.3f}", refresh=False)
-                    sums, count = {}, 0
-                    self._save(step, optimizer, generator, fitted, best)
-                    if step - fitted.best_step >= s.patience * s.eval_every:
-                        fitted.stopped_by = "patience"
-                        break
-            if count and self._record(fitted, step, sums, count):
-                best = _weights(self.module)
-        except KeyboardInterrupt:
-            fitted.stopped_by = "interrupt"
-            # the batch that was interrupted has not been learned from
-            self.experience.seek(position)
-            generator.set_state(drawn)
-            fitted.sums, fitted.count = {k: float(v) for k, v in sums.items()}, count
-            self._save(step, optimizer, generator, fitted, best)
-            warnings.warn(
-                f"Training was interrupted at step {step} of {s.max_steps}; the best network "
-                f"so far (step {fitted.best_step}) is kept.",
-                stacklevel=4,
-            )
-        finally:
-            bar.close()
-        self.module.load_state_dict(best)
+        with (
+            _progress(s.verbose, s.max_steps, self._step) as bar,
+            Interrupts() as interrupts,
+        ):
+            try:
+                self._train(wrapped, interrupts, bar)
+            except KeyboardInterrupt:
+                with interrupts.held():
+                    self._leave()
+                warn_user(
+                    f"Training was interrupted at step {self._step} of {s.max_steps}; the best "
+                    f"network so far (step {fitted.best_step}) is kept."
+                )
+        self.module.load_state_dict(self._best)
         self.module.eval()
-        fitted.n_steps = step
+        fitted.n_steps = self._step
         return fitted
+
+    def _take_up(self) -> None:
+        """Go on from what the checkpoint holds, if anything."""
+        if self.checkpoint is not None:
+            given = self._generator, self.experience, self._fabric.strategy.precision
+            resumed = self.checkpoint.resume(self.module, self._optimizer, *given)
+            if resumed is not None:
+                self._step, self._fitted, self._best = resumed
+                self._fitted.stopped_by = "max_steps"
+        # what batch norms note of batches that pass, before the step is made
+        norms = [m for m in self.module.modules() if isinstance(m, _NORMS)]
+        self._moving = [buffer for norm in norms for buffer in norm.buffers()]
+        # of the steps since the last validation
+        self._sums: dict[str, Any] = dict(self._fitted.sums)
+        self._count = self._fitted.count
+        self._fitted.sums, self._fitted.count = {}, 0
+        self._pace = Pace(self.settings, self._step)
+        self._mark()
+
+    def _train(self, wrapped: Any, interrupts: Interrupts, bar: Any) -> None:
+        """Make steps until something ends them, and say what in ``stopped_by``."""
+        s, fitted = self.settings, self._fitted
+        while True:
+            if self._count and (self._step % s.eval_every == 0 or self._step >= s.max_steps):
+                self._validate(interrupts)
+                bar.set_postfix(score=f"{fitted.history['score'][-1]:.3f}", refresh=False)
+            # from what is saved alone: a run that is taken up here ends here, too
+            waited = self._step - fitted.best_step
+            if not self._count and 0 < s.patience * s.eval_every <= waited:
+                fitted.stopped_by = "patience"
+                break
+            if self._step >= s.max_steps:
+                break
+            progress = self._progress(self._step)
+            if self._fabric.world_size > 1 and s.deadline is not None:
+                # clocks differ, and a process that stops alone leaves the others waiting
+                progress = self._fabric.broadcast(progress)
+            if progress >= 1.0:
+                fitted.stopped_by = "max_time"
+                break
+            batch = self.experience.batch(wrapped, self._generator)
+            if batch is None:
+                fitted.stopped_by = "queries"
+                break
+            if self._step == self._pace.start:
+                batch = self._fitting(wrapped, batch)
+            for group in self._optimizer.param_groups:
+                group["lr"] = s.learning_rate * _schedule(progress)
+            wrapped.train()
+            loss, parts = self.loss(wrapped, self._share(batch))
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"The training loss became {loss.item()} at step {self._step}; lower "
+                    "learning_rate, or check X for extreme values."
+                )
+            self._optimizer.zero_grad()
+            self._fabric.backward(loss)
+            nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+            with interrupts.held():
+                self._optimizer.step()
+                self._step += 1
+                for name, value in {"loss": loss.detach(), **parts}.items():
+                    self._sums[name] = self._sums.get(name, 0.0) + value
+                self._count += 1
+                # from here on this batch has been learned from
+                self._mark()
+            bar.update(1)
+            share = self._pace.after(self._step)
+            if share is not None and self._fabric.world_size == 1:
+                self.experience.shrink(share)
+        if self._count:
+            self._validate(interrupts, save=False)
+
+    def _fitting(self, wrapped: Any, batch: Batch) -> Batch:
+        """The first batch, smaller where steps of its size would be too slow for the time."""
+        if self._fabric.world_size > 1:
+            return batch
+        n_rows = len(next(iter(batch.values())))
+
+        def attempt(few: int) -> None:
+            wrapped.train()
+            loss, _ = self.loss(wrapped, {name: part[:few] for name, part in batch.items()})
+            self._fabric.backward(loss)
+            self._optimizer.zero_grad()
+            for buffer, before in zip(self._moving, self._before, strict=True):
+                buffer.copy_(before)
+
+        share = self._pace.before(n_rows, attempt)
+        if share is None:
+            return batch
+        self.experience.shrink(share)
+        left = max(int(share * n_rows), 2)
+        return {name: part[:left] for name, part in batch.items()}
+
+    def _share(self, batch: Batch) -> Batch:
+        """Rows of a batch that this process learns from."""
+        n, rank = self._fabric.world_size, self._fabric.global_rank
+        if n == 1:
+            return batch
+        if len(next(iter(batch.values()))) < n:
+            raise ValueError(
+                f"A batch has fewer rows than the {n} processes; raise batch_size, give more "
+                "rows, or start fewer processes."
+            )
+        return {name: tensor[rank::n] for name, tensor in batch.items()}
+
+    def _mark(self) -> None:
+        """Note where a run that is left now would have to go on."""
+        self._drawn = self.experience.position(), self._generator.get_state()
+        self._before = [buffer.clone() for buffer in self._moving]
+
+    def _leave(self) -> None:
+        """Undo what was done of a step that was interrupted, and save."""
+        position, drawn = self._drawn
+        self.experience.seek(position)
+        self._generator.set_state(drawn)
+        for buffer, before in zip(self._moving, self._before, strict=True):
+            buffer.copy_(before)
+        fitted = self._fitted
+        fitted.stopped_by = "interrupt"
+        fitted.sums, fitted.count = {k: float(v) for k, v in self._sums.items()}, self._count
+        self._save()
+
+    def _validate(self, interrupts: Interrupts, save: bool = True) -> None:
+        """Score the network, and note and save it, all of that or nothing."""
+        s, fitted, step = self.settings, self._fitted, self._step
+        self.module.eval()
+        # one process's word, so that all stop at the same step with the same weights
+        score = self._fabric.broadcast(self.validate(self.module))
+        with interrupts.held():
+            row = {name: float(total) / self._count for name, total in self._sums.items()}
+            row |= {"step": step, "score": score, "seconds": time.monotonic() - s.started}
+            for name, value in row.items():
+                fitted.history.setdefault(name, []).append(float(value))
+            if score > fitted.best_score:
+                fitted.best_score, fitted.best_step = score, step
+                self._best = _weights(self.module)
+            self._sums, self._count = {}, 0
+            if save:
+                self._save()
 
     def _progress(self, step: int) -> float:
         """Share of the run that is over, by steps or by time, whichever is further."""
@@ -305,22 +285,11 @@ class Trainer:
         begun = s.started if s.begun is None else s.begun
         return max(share, 1.0 - left / max(s.deadline - begun, 1e-9)) if left > 0 else 1.0
 
-    def _record(self, fitted: Fitted, step: int, sums: dict[str, Any], count: int) -> bool:
-        self.module.eval()
-        # one process's word, so that all stop at the same step with the same weights
-        score = self._fabric.broadcast(self.validate(self.module))
-        row = {name: float(total) / count for name, total in sums.items()}
-        row |= {"step": step, "score": score, "seconds": time.monotonic() - self.settings.started}
-        for name, value in row.items():
-            fitted.history.setdefault(name, []).append(float(value))
-        better = score > fitted.best_score
-        if better:
-            fitted.best_score, fitted.best_step = score, step
-        return better
-
-    def _save(self, step: int, optimizer: Any, generator: torch.Generator, *rest: Any) -> None:
+    def _save(self) -> None:
         if self.checkpoint is not None:
-            self.checkpoint.save(step, self.module, optimizer, generator, self.experience, *rest)
+            state = self._step, self.module, self._optimizer, self._generator, self.experience
+            precision = self._fabric.strategy.precision
+            self.checkpoint.save(*state, self._fitted, self._best, precision)
 
 
 def _schedule(progress: float, warmup: float = 0.05) -> float:

@@ -155,10 +155,15 @@ class Trajectories:
         chosen = torch.rand(shape, generator=generator).to(outputs.device) < self.random_share
         return torch.where(chosen, drawn, predicted)
 
-    def position(self) -> int:
-        """How many batches have been given."""
-        return self._given
+    def position(self) -> dict[str, Any]:
+        """How many batches have been given, and the trajectories where more updates are due."""
+        used_up = self._given % self.inner_updates == 0
+        return {"given": self._given, "current": None if used_up else self._current}
 
-    def seek(self, position: int) -> None:
-        """Go on as if so many batches had been given; trajectories are drawn anew."""
-        self._given = position - position % self.inner_updates
+    def seek(self, position: dict[str, Any]) -> None:
+        """Go on as if so many batches had been given, from the same trajectories."""
+        self._given, self._current = int(position["given"]), position["current"]
+
+    def shrink(self, share: float) -> None:
+        """Draw sets of a share of as many samples from now on, of two at least."""
+        self.batch_size = max(int(share * self.batch_size), min(2, self.batch_size))

@@ -149,7 +149,8 @@ def test_a_model_that_always_answers_the_same(explainer: Any) -> None:
     explainer.fit(X, lambda X: np.full((len(X), 2), 0.5))
     values = explainer.explain(X, "all").values
     assert np.isfinite(values).all()
-    assert np.ptp(values) < 0.4  # RISE's few masks are noise
+    # RISE's few masks are noise, each row's of its own: 0.11 is one standard error
+    assert np.ptp(values) < (0.9 if isinstance(explainer, RISEExplainer) else 0.4)
 
 
 def test_a_regressor_that_always_answers_the_same(explainer: Any) -> None:
@@ -269,9 +270,16 @@ def test_sparse_x(explainer: Any, make: Any) -> None:
         explainer.explain(make(X))
 
 
-@pytest.mark.parametrize("X", [np.zeros(3), np.zeros((2, 1, 1, 3, 4)), 5.0])
-def test_not_two_dimensional(explainer: Any, X: Any) -> None:
-    with pytest.raises(ValueError, match="Expected 2D array"):
+@pytest.mark.parametrize(
+    ("X", "match"),
+    [
+        (np.zeros(3), "Expected 2D array"),
+        (np.zeros((2, 1, 1, 3, 4)), "5 axes.*volumes"),
+        (5.0, "single number"),
+    ],
+)
+def test_not_two_dimensional(explainer: Any, X: Any, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
         explainer.fit(X, probabilities)
 
 
@@ -655,7 +663,7 @@ def test_where_to_train_is_checked_before_the_model_is_asked(
 def test_masker_and_baseline_exclude_each_other(quick: Any) -> None:
     from fastexplain import TabularMasker
 
-    with pytest.raises(ValueError, match="baseline= and groups= to the masker"):
+    with pytest.raises(ValueError, match="to the masker, or no masker="):
         quick(masker=TabularMasker(), baseline="zero").fit(draw(30, 3), probabilities)
 
 

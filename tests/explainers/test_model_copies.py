@@ -288,7 +288,7 @@ def test_sets_are_drawn_by_the_policy_that_is_updated(kind: str, monkeypatch: An
     give = Trajectories.batch
 
     def watched(self: Any, module: Any, generator: Any) -> Any:
-        first = self.position() % self.inner_updates == 0
+        first = self.position()["given"] % self.inner_updates == 0
         batch = give(self, module, generator)
         if first and batch is not None and "old_log_q" in batch:
             module.train()

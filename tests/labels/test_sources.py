@@ -1,4 +1,4 @@
-"""Label sources against enumeration, and the promises of their errors and of the cache."""
+"""Label sources against enumeration, and the promises of their errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fastexplain.labels import (
     KernelShapley,
     LabelSource,
     PermutationShapley,
-    cached_labels,
 )
 from fastexplain.masked_model import MaskedModel
 from fastexplain.predictors import make_predictor
@@ -107,53 +106,6 @@ def test_bad_parameters_are_named(game, change):
         label(game, KernelShapley(**change))
 
 
-def test_cache_keeps_labels_by_content(game, tmp_path):
-    table, source = game[2], KernelShapley(24)
-    masked = masked_model(game)
-    first = cached_labels(source, masked, table, 0, tmp_path)
-    asked = masked.n_queries
-    again = cached_labels(source, masked, table, 0, tmp_path)
-    np.testing.assert_array_equal(first.values, again.values)
-    # some copies of the rows are asked, to know the model by its answers
-    assert masked.n_queries - asked == 4 * len(table)
-    assert len(list(tmp_path.iterdir())) == 1
-    for other in (
-        (KernelShapley(26), table, 0),
-        (PermutationShapley(24), table, 0),
-        (source, table.take(slice(0, 30)), 0),
-        (source, table, 1),
-    ):
-        count = len(list(tmp_path.iterdir()))
-        cached_labels(other[0], masked, other[1], other[2], tmp_path)
-        assert len(list(tmp_path.iterdir())) == count + 1
-    for file in tmp_path.iterdir():
-        with np.load(file, allow_pickle=False) as held:
-            assert set(held) == {"values", "variance", "full", "n_queries"}
-
-
-def test_cache_tells_models_apart_that_agree_on_the_rows_and_mends_damage(tmp_path):
-    from sklearn.tree import DecisionTreeClassifier
-
-    X = np.random.default_rng(0).normal(size=(60, 5))
-    y = X[:, 0] * X[:, 1] > 0
-    table = as_table(X)
-    masker = TabularMasker().fit(X)
-    found = []
-    for seed in (0, 1):
-        tree = DecisionTreeClassifier(max_features=1, random_state=seed).fit(X, y)
-        masked = MaskedModel(make_predictor(tree, X[:8]), masker)
-        found.append(cached_labels(ExactShapley(), masked, table, 0, tmp_path).values)
-        direct = ExactShapley().labels(masked, table, np.random.default_rng(0)).values
-        np.testing.assert_array_equal(found[-1], direct)
-    assert np.abs(found[0] - found[1]).max() > 0.1
-    for file in tmp_path.iterdir():
-        file.write_bytes(file.read_bytes()[:100])
-    again = cached_labels(ExactShapley(), masked, table, 0, tmp_path).values
-    np.testing.assert_array_equal(again, found[1])
-    nothing = cached_labels(ExactShapley(), masked, table.take(slice(0, 0)), 0, tmp_path)
-    assert nothing.values.shape == (0, 5, 2)
-
-
 @pytest.mark.parametrize("make", [KernelShapley, PermutationShapley])
 def test_the_error_told_after_several_rounds_is_the_error(make):
     rng = np.random.default_rng(0)
@@ -177,30 +129,6 @@ def test_the_error_told_after_several_rounds_is_the_error(make):
     spread = np.std(found, axis=0)
     ratio = np.sqrt(np.mean(told, axis=0)) / spread
     assert 0.8 < np.median(ratio) < 1.5 and one.n_queries[0] <= 2000
-
-
-def test_an_interrupted_run_keeps_its_chunks(game, tmp_path, monkeypatch):
-    import fastexplain.labels._cache as cache
-
-    monkeypatch.setattr(cache, "_CHUNK", 10)
-    masked = masked_model(game)
-
-    class Broken(KernelShapley):
-        left = 2
-
-        def labels(self, *args):
-            if type(self).left == 0:
-                raise KeyboardInterrupt
-            type(self).left -= 1
-            return super().labels(*args)
-
-    broken = Broken(24)
-    with pytest.raises(KeyboardInterrupt):
-        cached_labels(broken, masked, game[2], 0, tmp_path)
-    assert len(list(tmp_path.glob("*.npz"))) == 2
-    Broken.left = 2
-    found = cached_labels(broken, masked, game[2], 0, tmp_path)
-    assert found.values.shape == game[3].shape
 
 
 def test_agreement_with_shap_on_the_same_game(game):

@@ -210,7 +210,7 @@ def test_number_of_superpixels_may_vary():
 
     images = np.full((3, 5, 5), 2.0)
     images[1] = 5.0
-    masker = ImageMasker(segments=segment, fill=1.0).fit(images)
+    masker = ImageMasker(segments=segment, fill=1.0, channels="none").fit(images)
     assert masker.n_players == 5 and not masker.fixed_empty_
     null = masker.null_players(images)
     np.testing.assert_array_equal(null.sum(axis=1), [3, 0, 3])
@@ -361,11 +361,21 @@ def test_tensors_are_of_the_modules_type(own, dtype):
     masks = np.random.default_rng(1).random((3, 2, 4)) < 0.5
     found = masker.inputs(images, form)(masks, slice(0, 3))
     wanted = masker.inputs(images, ARRAYS)(masks, slice(0, 3))
-    dtype = dtype or torch.float32
+    # a module without a type of its own has the images' double precision
+    dtype = dtype or (torch.float64 if own == "float64" else torch.float32)
     assert found.dtype == dtype
     torch.testing.assert_close(found, torch.from_numpy(wanted).to(dtype), rtol=0, atol=0)
     whole = masker.whole(images, form)
     torch.testing.assert_close(whole, torch.from_numpy(images).to(dtype), rtol=0, atol=0)
+
+
+def test_one_image_of_an_array_in_reverse():
+    images = np.random.default_rng(0).random((1, 8, 8))[::-1]
+    masker = ImageMasker(4).fit(images)
+    form = Form(True, None, torch.float32)
+    masks = np.ones((1, 1, 4), dtype=bool)
+    for found in (masker.inputs(images, form)(masks, slice(0, 1)), masker.whole(images, form)):
+        torch.testing.assert_close(found, torch.from_numpy(images.copy()).float())
 
 
 def test_image_processors_take_arrays():

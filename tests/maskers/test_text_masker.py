@@ -143,7 +143,8 @@ def test_words_without_tokenizer():
         ".",
         "5",
         "naïve_x",
-        "日本",
+        "日",
+        "本",
         "’",
         "tis",
         "\U0001f600",
@@ -190,8 +191,8 @@ def test_special_tokens_are_no_players(bert):
         special = np.array(own["special_tokens_mask"], dtype=bool)
         assert (player[special] == -1).all()
         np.testing.assert_array_equal(player[~special], np.arange((~special).sum()))
-    # those that stand in the text itself are the text's
-    assert TextMasker(bert).wrap(["x [MASK] y"]).tokens(0) == ["x", "[MASK]", "y"]
+    # nor are those that stand in the text itself, but for the unknown token
+    assert TextMasker(bert).wrap(["x [MASK] y [UNK]"]).tokens(0) == ["x", "y", "[UNK]"]
 
 
 def test_bytes_of_a_character_are_one_player(gpt):
@@ -500,12 +501,19 @@ def test_lengths(bert):
 
 def test_empty_texts(bert):
     for masker in (TextMasker(), TextMasker(bert)):
+        for X in ([""], ["", "  "], [" \t"]):
+            for call in (masker.wrap, masker.fit):
+                with pytest.raises(ValueError, match="None of the texts has a player"):
+                    call(X)
         texts = masker.wrap(["", "x", " \n"])
         assert texts.sizes.tolist() == [0, 1, 0]
         assert masker.fit(texts).n_players == 1
-        for X in ([""], ["", "  "], [" \t"]):
-            with pytest.raises(ValueError, match="None of the texts has a player"):
-                masker.wrap(X)
+        # once fitted, a text is taken alone as in company
+        alone = masker.wrap([""])
+        assert alone.fingerprint() == texts.take([0]).fingerprint()
+        assert masker.null_players(alone).tolist() == [[True]]
+        with pytest.raises(ValueError, match="None of the texts has a player"):
+            masker.fit(alone)
 
 
 # ---- strings ----
@@ -801,7 +809,13 @@ def test_options_with_a_tokenizer(bert, gpt):
     with pytest.raises(ValueError, match="more than the 2 special tokens"):
         TextMasker(bert, max_length=2).wrap(["x"])
     for call in (TextMasker(gpt).fit, TextMasker(gpt).wrap):
-        with pytest.raises(ValueError, match="no mask token.*fill='pad'.*'delete'.*mask_string="):
+        with pytest.raises(ValueError, match="no mask token:.*fill='pad'.*'delete'.*mask_string="):
+            call(["x"])
+    # one message has the whole cure where there is no pad token either
+    bare = byte_level(pad_token=None)
+    for call in (TextMasker(bare).fit, TextMasker(bare).wrap):
+        whole = "no mask token and no pad token.*fill='pad'.*eos_token.*config.pad_token_id"
+        with pytest.raises(ValueError, match=whole):
             call(["x"])
     # strings need no mask token if they have a string of their own, tokens do
     masker = TextMasker(gpt, unit="word", mask_string="?").fit(["he x"])

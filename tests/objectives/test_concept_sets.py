@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastexplain import RISEExplainer
+from fastexplain.explainers._sample_masks import SampleMasks
 from fastexplain.objectives import (
     bernoulli_log_prob,
     concept_set_loss,
@@ -275,7 +276,12 @@ def test_special_case_2_our_rise_equals_it_up_to_a_line():
         return np.column_stack([1 - score, score])
 
     explainer = RISEExplainer(16, baseline="zero", random_state=0).fit(np.eye(n), model)
-    explainer._masks = every_set(n).numpy().astype(bool)
+
+    class EverySet(SampleMasks):
+        def draw(self, numbers, block, n_players):
+            return np.repeat(every_set(n_players).numpy().astype(bool)[None], len(numbers), axis=0)
+
+    explainer._masks = EverySet(0, 16, 0.5)
     x = np.array([[1.0, 2.0, -1.0, 0.5]])
     rise = explainer.explain(x, target=1).values[0]
     table = model(every_set(n).numpy() * x)[:, 1]

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from fastexplain.attribution import all_coalitions, kernel_coalitions, kernel_weights
 from fastexplain.attribution._weights import shapley_rows
 from fastexplain.networks._shapley import spread_gap
-from fastexplain.objectives import _size_curves, coalition_loss, size_curves
+from fastexplain.objectives import (
+    _size_curves,
+    active_counts,
+    coalition_loss,
+    size_curves,
+    take_size_curves,
+)
 
 
 def _pool(n, a, n_masks, n_outputs, seed, null_share=0.0):
@@ -27,6 +33,10 @@ def _pool(n, a, n_masks, n_outputs, seed, null_share=0.0):
     total = rng.normal(size=(n, n_outputs)) * np.linspace(0.5, 3.0, n_outputs)
     made = (masks, null, total, weights)
     return [torch.from_numpy(x) for x in made]
+
+
+def _curves(gains, masks, *rest):
+    return size_curves(gains, masks.sum(dim=2), *rest)
 
 
 def _reference(gains, masks, null, total, weights, few):
@@ -59,18 +69,35 @@ def test_curves_are_the_ridge_regression(n_outputs, joint, monkeypatch):
     gains = torch.from_numpy(rng.normal(size=(100, 10, n_outputs)))
     given_ = [x.numpy() for x in (gains, masks, null, total, weights)]
     expected = _reference(*given_, joint)
-    found = size_curves(gains, masks, null, total, weights)
+    found = _curves(gains, masks, null, total, weights)
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
     # in parts of few rows, too
     monkeypatch.setattr(_size_curves, "_CHUNK", 400)
-    parts = size_curves(gains, masks, null, total, weights)
+    parts = _curves(gains, masks, null, total, weights)
     np.testing.assert_allclose(parts.numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", [100, 10])
+def test_they_are_taken_out_in_place(rows):
+    masks, null, total, weights = _pool(rows, 7, 10, 2, 0, null_share=0.3)
+    gains = torch.rand(rows, 10, 2)
+    rest = masks.sum(dim=2), null, total.float(), weights.float()
+    expected = gains - size_curves(gains, *rest)
+    given, place = gains, gains.data_ptr()
+    take_size_curves(given, *rest)
+    assert given.data_ptr() == place and torch.equal(given, expected)
+
+
+def test_players_are_counted_in_parts(monkeypatch):
+    null = torch.rand(50, 7) < 0.4
+    monkeypatch.setattr(_size_curves, "_CHUNK", 20)
+    assert torch.equal(active_counts(null), (~null).sum(dim=1))
 
 
 def test_few_coalitions_have_no_curves():
     masks, null, total, weights = _pool(30, 7, 10, 2, 0)
     gains = torch.rand(30, 10, 2, dtype=torch.float64)
-    assert not size_curves(gains, masks, null, total, weights).any()
+    assert not _curves(gains, masks, null, total, weights).any()
 
 
 def test_curves_take_hardly_any_of_an_additive_game():
@@ -80,7 +107,7 @@ def test_curves_take_hardly_any_of_an_additive_game():
     total = values.sum(dim=2)
     gains = torch.einsum("btn,bkn->btk", masks.double(), values)
     uneven = gains - masks.double().mean(dim=2)[:, :, None] * total[:, None]
-    taken = size_curves(gains, masks, null, total, weights)
+    taken = _curves(gains, masks, null, total, weights)
     kept = (weights[:, :, None] * (uneven - taken) ** 2).mean()
     assert kept > 0.97 * (weights[:, :, None] * uneven**2).mean()
 
@@ -90,7 +117,7 @@ def test_an_s_shaped_game_is_nearly_all_curve():
     share = masks.double().mean(dim=2)
     even = share[:, :, None] * total[:, None]
     gains = (share**3)[:, :, None] * total[:, None]
-    left = gains - size_curves(gains, masks, null, total, weights) - even
+    left = gains - _curves(gains, masks, null, total, weights) - even
     before = (weights[:, :, None] * (gains - even) ** 2).mean()
     assert (weights[:, :, None] * left**2).mean() < 0.01 * before
 
@@ -100,7 +127,7 @@ def test_an_output_that_never_moves_has_no_curve():
     total[:, 1] = 0.0
     gains = torch.rand(400, 4, 2, dtype=torch.float64)
     gains[..., 1] = 0.0
-    found = size_curves(gains.float(), masks, null, total.float(), weights.float())
+    found = _curves(gains.float(), masks, null, total.float(), weights.float())
     assert torch.isfinite(found).all()
     assert found[..., 1].abs().max() < 1e-6
 
@@ -110,7 +137,7 @@ def test_an_output_may_gain_without_a_total(size):
     masks, null, total, weights = _pool(400, 6, 4, 2, 0)
     total[:, 1] *= size
     gains = torch.rand(400, 4, 2)
-    found = size_curves(gains, masks, null, total.float(), weights.float())
+    found = _curves(gains, masks, null, total.float(), weights.float())
     assert torch.isfinite(found).all()
     assert found.abs().max() < 10.0
 
@@ -132,7 +159,7 @@ def test_shapley_values_are_the_optimum_with_even_sizes_and_without_curves(seed,
     none = torch.zeros(1, a, dtype=torch.bool)
     total = game[-1].reshape(1, 1)
     gains = game[1:-1][None, :, None]
-    gains = gains - size_curves(gains, masks, none, total, weights)
+    gains = gains - _curves(gains, masks, none, total, weights)
     free = torch.zeros(1, 1, a, dtype=torch.float64, requires_grad=True)
     values = spread_gap(shapley[None, None] + free, total, none)[0]
     loss = coalition_loss(values, masks, gains, torch.ones(1, dtype=torch.float64), weights)[0]

@@ -122,7 +122,7 @@ def test_waterfall_shows_what_is_not_attributed():
     top = ax.patches[0].get_x() + ax.patches[0].get_width()
     assert top == pytest.approx(0.5 + explanation.values[0].sum() + 0.7)
     unknown = make(efficiency_gap=None).plot.waterfall(backend="own")
-    assert "base value + attributions" in unknown.get_xlabel()
+    assert "f(baseline) + attributions" in unknown.get_xlabel()
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,9 @@ def complement(p):
 @pytest.mark.parametrize(
     ("function", "output", "kind", "expected"),
     [
-        (lambda X: X[:, 0], "auto", "classification", complement(X[:, 0])),
-        (lambda X: X[:, :1], "auto", "classification", complement(X[:, 0])),
-        (lambda X: X[:, 0] > 0.5, "auto", "classification", complement(X[:, 0] > 0.5)),
+        (lambda X: X[:, 0], "probability", "classification", complement(X[:, 0])),
+        (lambda X: X[:, :1], "probability", "classification", complement(X[:, 0])),
+        (lambda X: X[:, 0] > 0.5, "probability", "classification", complement(X[:, 0] > 0.5)),
         (lambda X: 5 * X[:, 0], "auto", "regression", 5 * X[:, :1]),
         (lambda X: X[:, 0], "regression", "regression", X[:, :1]),
         (lambda X: (9 * X[:, 0]).astype(int), "auto", "regression", (9 * X[:, :1]).astype(int)),
@@ -52,9 +52,9 @@ def test_function(function, output, kind, expected):
 
 
 def test_half_precision_is_widened():
-    outputs = make_predictor(lambda X: X[:, 0].astype(np.float16), X)(X)
+    outputs = make_predictor(lambda X: 5 * X[:, 0].astype(np.float16), X)(X)
     assert outputs.dtype == np.float64
-    np.testing.assert_array_equal(outputs[:, 1], X[:, 0].astype(np.float16))
+    np.testing.assert_array_equal(outputs[:, 0], 5 * X[:, 0].astype(np.float16))
 
 
 def test_polars():
@@ -78,7 +78,7 @@ def test_doubtful_answers():
     with pytest.warns(UserWarning, match="output='multilabel'"):
         predictor = make_predictor(lambda X: X, X)
     assert predictor.output_names == ["label_0", "label_1", "label_2"]
-    with pytest.raises(ValueError, match=r"output='logits' or output='regression'"):
+    with pytest.raises(ValueError, match=r"output='logits', output='margin', output='regr"):
         make_predictor(lambda X: X - 1, X)
 
 

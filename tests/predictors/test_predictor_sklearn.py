@@ -183,7 +183,7 @@ def test_decisions_that_are_not_classes_are_refused():
     pairs = SVC(decision_function_shape="ovo").fit(X, labels4)
     with pytest.raises(ValueError, match=r"4 labels in classes_ but answered 6 columns"):
         make_predictor(pairs, X, output="logits")
-    with pytest.raises(ValueError, match="needs a decision_function"):
+    with pytest.raises(ValueError, match="needs raw scores.*'probability'.*'margin'"):
         make_predictor(RandomForestClassifier(2).fit(X, Y2), X, output="logits")
 
 

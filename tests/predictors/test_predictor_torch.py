@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fastexplain.predictors import make_predictor
-from fastexplain.predictors._meaning import apply_link
+from fastexplain.predictors._links import apply_link
 
 X = np.random.default_rng(2).normal(size=(80, 3))
 TENSOR = torch.tensor(X, dtype=torch.float32)
@@ -43,12 +43,19 @@ class Answer(nn.Module):
         (linear(3), "logits", "classification", lambda v: v.softmax(1)),
         (linear(3), "regression", "regression", lambda v: v),
         (linear(3, nn.Sigmoid()), "multilabel", "multilabel", lambda v: v),
-        (linear(1, nn.Sigmoid()), "auto", "classification", lambda v: torch.hstack([1 - v, v])),
+        (
+            linear(1, nn.Sigmoid()),
+            "probability",
+            "classification",
+            lambda v: torch.hstack([1 - v, v]),
+        ),
+        (linear(3), "margin", "regression", lambda v: v),
+        (linear(3), "multilabel_logits", "multilabel", torch.sigmoid),
         (linear(1), "regression", "regression", lambda v: v),
         (linear(1), "logits", "classification", lambda v: torch.hstack([-v, v]).sigmoid()),
         (
             linear(1, nn.Sigmoid(), nn.Flatten(0)),
-            "auto",
+            "probability",
             "classification",
             lambda v: torch.stack([1 - v, v], 1),
         ),
@@ -86,9 +93,12 @@ def test_doubtful_answers_warn():
         assert make_predictor(linear(3, nn.Sigmoid()), X).kind == "multilabel"
 
 
-def test_one_column_outside_the_unit_range_is_refused():
-    with pytest.raises(ValueError, match="output='regression' or output='logits'"):
-        make_predictor(linear(1), X)
+def test_one_column_is_explained_as_it_is():
+    for module in (linear(1), linear(1, nn.Sigmoid())):
+        with pytest.warns(UserWarning, match="as it is.*output='regression'"):
+            predictor = make_predictor(module, X)
+        assert (predictor.kind, predictor.read_as) == ("regression", "regression")
+        torch.testing.assert_close(predictor(X), module(TENSOR).detach())
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
@@ -96,16 +106,21 @@ def test_input_takes_the_type_of_the_parameters(dtype):
     module = linear(40, nn.Softmax(1), dtype=dtype)
     predictor = make_predictor(module, X)  # rounded rows are still probabilities
     assert predictor.kind == "classification"
-    expected = module(torch.tensor(X, dtype=dtype)).float()
+    expected = module(torch.tensor(X, dtype=dtype))
+    # answers in double precision keep it, those in half precision are widened
+    expected = expected if dtype == torch.float64 else expected.float()
     torch.testing.assert_close(predictor(X), expected)
-    torch.testing.assert_close(predictor(TENSOR).sum(1), torch.ones(80), atol=0.02, rtol=0)
+    sums = predictor(TENSOR).sum(1)
+    torch.testing.assert_close(sums, torch.ones_like(sums), atol=0.02, rtol=0)
 
 
 def test_module_without_parameters():
     seen = []
     module = Answer(lambda X: seen.append(X) or X.softmax(1)).eval()
-    predictor = make_predictor(module, X.astype(np.float64))
+    make_predictor(module, X.astype(np.float32))
     assert seen[-1].dtype == torch.float32
+    predictor = make_predictor(module, X.astype(np.float64))
+    assert seen[-1].dtype == torch.float64  # as in X
     assert predictor.device == torch.device("cpu")
     predictor(TENSOR)
     assert seen[-1] is TENSOR  # a tensor in place is neither copied nor moved
@@ -154,19 +169,26 @@ def test_a_configuration_without_labels_tells_nothing():
     [
         namedtuple("Named", ["loss", "logits"])._make,
         lambda parts: (parts[1], parts[0]),
+        lambda parts: {"loss": parts[0], "scores": parts[1]},
+        lambda parts: [parts[1]],
     ],
 )
 def test_answers_with_parts(wrap):
     module = Answer(lambda X: wrap((X.sum(), X))).eval()
-    outputs = make_predictor(module, X, output="logits")(X)
+    outputs = make_predictor(module, TENSOR, output="logits")(TENSOR)
     torch.testing.assert_close(outputs, TENSOR.softmax(1))
 
 
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda X: {"a": X}, r"answered dict with keys \['a'\]"),
-        (lambda X: [X], "answered list of length 1"),
+        (lambda X: {"a": X.sum()}, r"answered dict with keys \['a'\]"),
+        (lambda X: [X.sum()], "answered list of length 1"),
+        (
+            lambda X: {"a": X, "b": X[:, 0]},
+            r"'a' of shape \(64, 3\), 'b' of shape \(64,\).*select='a'",
+        ),
+        (lambda X: (X, X), r"0 of shape \(64, 3\), 1 of shape.*select=0"),
         (lambda X: X.numpy(), "answered ndarray"),
         (lambda X: (), "answered tuple"),
         (lambda X: X[:, None], r"shape \(64, 1, 3\) for 64 rows"),

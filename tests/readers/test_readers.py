@@ -180,7 +180,7 @@ def test_large_images_are_not_all_looked_at():
     ("side", "patch", "stride"), [(32, 8, 8), (32, 4, 4), (8, 3, 2), (8, 1, 1), (128, 128, 32)]
 )
 def test_the_network_s_cells_are_no_larger_than_patches(side, patch, stride):
-    X = RNG.random((3, side, side))
+    X = RNG.random((5, side, side))
     masker = ImageMasker(patch)
     samples = masker.wrap(X)
     masker.fit(samples)
@@ -336,8 +336,7 @@ def test_fingerprints_of_short_inputs_and_odd_tokenizers():
     backend = tokenizers.Tokenizer(tokenizers.models.BPE({t: i for i, t in enumerate("#ACGT")}, []))
     dna = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="#")
     masker = TextMasker(dna, fill="pad").fit(["ACGT", "GATTACA"])
-    with pytest.raises(ValueError, match="None of the texts"):
-        masker.wrap(["the film is good"])
+    assert not masker.wrap(["the film is good"]).sizes.any()
     from fastexplain.readers._text import common_texts
 
     assert common_texts(masker).sizes.any()

@@ -116,12 +116,36 @@ def test_an_earlier_stage_has_its_own_state_in_the_same_folder(tmp_path: Path) -
     fitted: Any = type("Fitted", (), {})()
     checkpoint = Checkpoint(tmp_path / "run", "a")
     checkpoint.earlier().save(7, module, *rest, fitted, {})
+    checkpoint.close()
     again = Checkpoint(tmp_path / "run", "a")
     assert again.earlier().holds_run() and not again.holds_run()
     state = again.earlier().resume(module, *rest)
     assert state is not None and state[0] == 7
     assert again.resume(module, *rest) is None
     again.save(9, module, *rest, fitted, {})
-    assert Checkpoint(tmp_path / "run", "a").holds_run()
-    again.finish()
+    again.close()
+    last = Checkpoint(tmp_path / "run", "a")
+    assert last.holds_run() and last.earlier().holds_run()
+    last.finish()
+    last.close()
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("given", [1, 2, 3, 4])
+def test_the_same_trajectories_are_given_where_it_goes_on(given: int) -> None:
+    drawn, policy = _made(inner_updates=3)[0], Policy()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(given):
+        drawn.batch(policy, generator)
+    position, state = drawn.position(), generator.get_state()
+    expected = [drawn.batch(policy, generator) for _ in range(4)]
+    again, other = _made(inner_updates=3)[0], torch.Generator()
+    other.set_state(state)
+    again.seek(position)
+    for batch in expected:
+        found = again.batch(policy, other)
+        assert found is not None and batch is not None
+        for name, tensor in batch.items():
+            assert torch.equal(found[name], tensor), name
+    # those that are used up need not be kept
+    assert (position["current"] is None) == (given == 3)
