@@ -29,7 +29,7 @@ test: $(stamp)test
 	OMP_NUM_THREADS=1 $(py) -m pytest -q -n auto --maxprocesses 8 --dist worksteal tests
 
 doctest: $(stamp)test
-	$(py) -m pytest -q --doctest-modules fastexplain
+	OMP_NUM_THREADS=1 $(py) -m pytest -q -n auto --maxprocesses 8 --doctest-modules fastexplain
 
 lint: $(stamp)lint
 	$(py) -m ruff check .

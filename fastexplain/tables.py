@@ -225,11 +225,15 @@ def as_table(X: Any) -> Table:
     if _is_polars(X):
         return Table(X)
     array = plain_array(X)
-    if array.ndim != 2:
+    if array.ndim < 2:
         raise ValueError(
-            f"Expected 2D array, got {array.ndim}D array instead with shape {array.shape}. "
-            "Reshape your data either using array.reshape(-1, 1) if it has a single feature "
-            "or array.reshape(1, -1) if it contains a single sample."
+            f"X has shape {array.shape}, and a table has two axes: one row is "
+            "[X] or X.reshape(1, -1), and one column is X.reshape(-1, 1)."
+        )
+    if array.ndim > 2:
+        raise ValueError(
+            f"X has shape {array.shape}, and a table has two axes: flatten each "
+            "sample, X.reshape(len(X), -1)."
         )
     return Table(array)
 

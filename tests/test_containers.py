@@ -151,10 +151,15 @@ def test_strangers_are_refused_later_and_by_every_masker(name: str) -> None:
             masker.wrap(X)
 
 
-def test_plain_arrays_of_one_axis_are_for_scikit_learn_to_word() -> None:
+def test_arrays_of_one_axis() -> None:
+    explainer = ExactExplainer().fit(np.eye(3), probabilities)
     for X in (np.zeros(3), np.zeros(3, dtype=int)):
+        for call in (lambda X: ExactExplainer().fit(X, probabilities), explainer.explain):
+            with pytest.raises(ValueError, match=r"one row is \[X\]"):
+                call(X)
+        # scikit-learn's checks of transformers look for its own words
         with pytest.raises(ValueError, match="Reshape your data"):
-            ExactExplainer().fit(X, probabilities)
+            explainer.transform(X)
 
 
 def test_what_a_table_is_not() -> None:

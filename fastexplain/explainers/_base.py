@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from fastexplain._warnings import warn_user
 from fastexplain.explainers._model_checks import (
@@ -391,6 +391,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         ndarray of shape (n, N * K)
             For each output, its N attributions; see ``get_feature_names_out``.
         """
+        if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "biuf":
+            # refused in scikit-learn's words, which its checks of transformers look for
+            check_array(X, dtype=None, ensure_all_finite=False)
         values = self._all_values(self._check_rows(X))
         n_players = self.masker_.n_players
         if values.shape[1] > n_players:

@@ -137,7 +137,7 @@ def warn_if_cast(masked: MaskedModel, table: Any) -> None:
         names = [table.names[k] for k in changed[:10]]
         warn_user(
             f"Columns {names} lose digits on the way to the torch module, which computes in "
-            f"{str(dtype).removeprefix('torch.')}: {cells[row, j]!r} becomes {cast[row, j]!r}. "
+            f"{str(dtype).removeprefix('torch.')}: {cells[row, j].item()!r} becomes {cast[row, j].item()!r}. "
             "Use the module in double precision (module.double()), or subtract an offset from "
             "such columns before the module is trained."
         )

@@ -20,6 +20,9 @@ __all__ = ["estimator_type", "is_estimator", "read_bound", "read_estimator"]
 
 Reading = tuple[Predictor, str | None]
 
+# what predict answers that is no quantity
+_LABELS = {"clusterer": "clusters", "outlier_detector": "inliers and outliers"}
+
 
 def is_estimator(model: Any) -> bool:
     """Whether the model predicts, or says that it will once it is fitted."""
@@ -165,10 +168,10 @@ def _read_scores(model: Any, sample: Any, output: str, classifier: bool) -> Read
 def _read_predictions(model: Any, sample: Any, output: str) -> Reading:
     """Predictor from ``predict`` of a regressor, or of a model that does not say what it is."""
     kind = estimator_type(model)
-    if output == "auto" and kind in ("clusterer", "outlier_detector"):
+    if output == "auto" and kind in _LABELS:
         raise ValueError(
-            f"{type(model).__name__} is a {kind.replace('_', ' ')}, whose predict answers labels; "
-            "pass a function of scores such as model.score_samples, or a distance, instead"
+            f"{type(model).__name__}.predict answers labels of {_LABELS[kind]}; pass a function "
+            "of scores such as model.score_samples, or a distance, instead"
         )
     method = Method(model, "predict")
     answer = ask(method, sample)

@@ -273,7 +273,7 @@ def test_sparse_x(explainer: Any, make: Any) -> None:
 @pytest.mark.parametrize(
     ("X", "match"),
     [
-        (np.zeros(3), "Expected 2D array"),
+        (np.zeros(3), r"two axes.*X\.reshape\(1, -1\)"),
         (np.zeros((2, 1, 1, 3, 4)), "5 axes.*volumes"),
         (5.0, "single number"),
     ],
