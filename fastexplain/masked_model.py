@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 
+from fastexplain._same_answers import precision_of
 from fastexplain.predictors import Predictor
 from fastexplain.predictors._hidden import hidden_states, stage_layers
 from fastexplain.tables import Table, as_table
@@ -28,6 +29,8 @@ _CPU_NETWORK_NUMBERS = 2**21
 _CALL_BYTES = 2**26
 # samples whose empty values are averaged, where these differ
 _EMPTY_SAMPLES = 256
+# differences of so many of a type's roundings are none
+_ROUNDINGS = 64
 
 
 class MaskedModel:
@@ -136,11 +139,12 @@ class MaskedModel:
         nothing = np.zeros((1, self.masker.null_players(samples).shape[1]), dtype=bool)
         return self.values(samples, nothing)[:, 0]
 
-    def signature(self, table: Table) -> tuple[np.ndarray, str]:
+    def signature(self, table: Table) -> np.ndarray:
         """What tells this model from another: its answers to rows and masked copies of them.
 
-        Models that fit their training rows perfectly agree on the rows themselves. Answers are
-        rounded, since other builds of a library differ in the last digits.
+        Models that fit their training rows perfectly agree on the rows themselves. Compare
+        signatures by ``same_answers``: other processors, batches and builds of a library change
+        the last digits.
 
         Parameters
         ----------
@@ -148,16 +152,21 @@ class MaskedModel:
 
         Returns
         -------
-        shares : ndarray of shape (n, 4, K)
-            Answers over the largest one.
-        size : str
-            The largest one.
+        ndarray of shape (n, 4, K)
+            The first rows of a longer table have the same.
         """
         masks = np.random.default_rng(0).random((len(table), 4, self.masker.n_players)) < 0.6
         masks[:, 0] = True
-        answers = self.values(table, masks).cpu().double().numpy()
-        size = max(float(np.abs(answers).max(initial=0.0)), 1e-300)
-        return np.round(answers / size, 4) + 0.0, f"{size:.3e}"
+        return self.values(table, masks).cpu().double().numpy()
+
+    def rounding_of(self, answers: np.ndarray) -> np.ndarray:
+        """Size of rounding errors in answers (n, K), for each output (K,)."""
+        size = np.abs(answers).max(axis=0, initial=0.0)
+        if self.predictor.dtype is not None:
+            return _ROUNDINGS * torch.finfo(self.predictor.dtype).eps * size
+        # whole numbers may be exact as well as single
+        few = np.maximum(_ROUNDINGS * np.finfo(np.float64).eps, 4 * precision_of(answers))
+        return few * size
 
     def values(
         self, table: Table, masks: np.ndarray, positions: np.ndarray | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import numbers
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ from fastexplain.persistence import (
     weights_of,
 )
 from fastexplain.tables import Table
-from fastexplain.training import TargetPool, Trainer, TrainSettings
+from fastexplain.training import TargetPool, Trainer, TrainSettings, collect
 
 __all__ = ["SurrogateRemoval"]
 
@@ -129,7 +130,7 @@ class SurrogateRemoval(BaseEstimator):
         Parameters
         ----------
         masked : MaskedModel
-            Asked for each row once.
+            Asked for each row once, and for fewer where that takes half of the time.
         table : Table of n rows
         seed : int
             What all that is drawn follows from.
@@ -147,7 +148,7 @@ class SurrogateRemoval(BaseEstimator):
         codes = masked.masker.categorical_
         encoder = TabularEncoder.fit(table, quantiles_of(table, codes), codes)
         # centred in double precision: real-valued outputs may differ by little of their size
-        outputs = masked.outputs(table).cpu().double()
+        table, outputs = self._answers(masked, table, seed, started, deadline)
         center, spread = outputs.new_zeros(outputs.shape[1]), outputs.new_ones(outputs.shape[1])
         if self._kind == "regression":
             center, spread = outputs.mean(dim=0), outputs.std(dim=0, correction=0)
@@ -183,6 +184,22 @@ class SurrogateRemoval(BaseEstimator):
             raise KeyboardInterrupt
         self.loss_, self.n_iter_ = -fitted.best_score, fitted.n_steps
         return self
+
+    def _answers(
+        self, masked: MaskedModel, table: Table, seed: int, started: float, deadline: float | None
+    ) -> tuple[Table, torch.Tensor]:
+        """Rows and the model's outputs of them, of as many as half of the time allows."""
+        if deadline is None or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            return table, masked.outputs(table).cpu().double()
+        order = np.random.default_rng([seed, 13]).permutation(len(table))
+        asked = collect(
+            table.take(order),
+            lambda part, _: {"outputs": masked.outputs(part).cpu().double()},
+            deadline=(started + deadline) / 2,
+        )["outputs"]
+        # as they came: which rows are asked about first shall change nothing where all are
+        back = np.argsort(order[: len(asked)])
+        return table.take(order[: len(asked)][back]), asked[torch.from_numpy(back)]
 
     def _set(self, encoder: TabularEncoder, center: torch.Tensor, spread: torch.Tensor) -> None:
         self._encoder, self._center, self._spread = encoder, center, spread

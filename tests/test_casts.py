@@ -1,16 +1,27 @@
-"""Casts change no cell: checked against exact arithmetic."""
+"""Casts change no cell, checked against exact arithmetic; or what changes is told."""
 
 import datetime as dt
+import warnings
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from fastexplain import ExactExplainer, TabularMasker
 from fastexplain._casts import as_moments, cast, changed, common_dtype, tightened
+from fastexplain.explainers._cast_checks import warn_if_cast
+from fastexplain.masked_model import MaskedModel
+from fastexplain.predictors import make_predictor
+from fastexplain.tables import as_table
 
 DTYPES = [
     np.dtype(d) for d in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -144,3 +155,142 @@ def test_as_moments():
     assert of(pd.Timestamp("2020", tz="UTC")) is None
     assert of(dt.datetime(3000, 1, 1), np.datetime64(1, "ns")) is None
     assert np.isnat(of()).all()
+
+
+class Ids(nn.Module):
+    """Looks a value up by an id's last digits, which a float of single precision changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.linspace(-1, 1, 97))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.values[x[:, 0].long() % 97] + x[:, 1].to(self.values.dtype)
+
+
+RNG = np.random.default_rng(0)
+IDS = RNG.integers(10**8, 5 * 10**8, 300)
+FLOATS_BESIDE = RNG.normal(size=300)
+AS_FLOATS = np.column_stack([IDS, FLOATS_BESIDE])
+TABLES = {
+    "floats": AS_FLOATS,
+    "frame": pd.DataFrame({"x0": IDS, "v": FLOATS_BESIDE}),
+    "nullable": pd.DataFrame({"x0": IDS, "v": FLOATS_BESIDE}).astype({"x0": "Int64"}),
+    "polars": pl.DataFrame({"x0": IDS, "v": FLOATS_BESIDE}),
+}
+
+
+def told_of_casts(call: Callable[[], Any]) -> tuple[Any, list[warnings.WarningMessage]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = call()
+    return result, [w for w in caught if "lose digits" in str(w.message)]
+
+
+def explainer_of(X: Any, module: nn.Module) -> Any:
+    return ExactExplainer("shapley", output="regression").fit(X, module)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_ids_that_change_on_the_way_to_a_module_are_told_and_double_is_the_cure(name):
+    X = TABLES[name]
+    explainer, said = told_of_casts(lambda: explainer_of(X, Ids()))
+    assert len(said) == 1
+    assert "['x0']" in str(said[0].message)
+    assert "module.double()" in str(said[0].message)
+    _, said = told_of_casts(lambda: explainer.explain(X))
+    assert [w.filename for w in said] == [__file__]
+    module = Ids().double()
+    explainer, said = told_of_casts(lambda: explainer_of(X, module))
+    (_, outputs), more = told_of_casts(lambda: explainer.explain(X, return_prediction=True))
+    assert [*said, *more] == []
+    wanted = module(torch.from_numpy(AS_FLOATS)).detach().numpy()
+    np.testing.assert_allclose(outputs[:, 0], wanted, rtol=1e-12)
+
+
+def test_ids_fitted_as_integers_and_explained_as_floats_are_told():
+    X = np.column_stack([IDS, RNG.integers(0, 50, 300)])
+    explainer, said = told_of_casts(lambda: explainer_of(X, Ids()))
+    assert said == []
+    assert told_of_casts(lambda: explainer.explain(X))[1] == []
+    floats = X + [0.0, 0.5]
+    assert len(told_of_casts(lambda: explainer.explain(floats))[1]) == 1
+    # the fraction of one row does not make the column one of fractions
+    floats[0, 0] += 0.5
+    assert len(told_of_casts(lambda: explainer.explain(floats))[1]) == 1
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_ids_of_four_digits_change_in_half_precision(half):
+    X = np.column_stack([RNG.integers(2049, 4000, 300), FLOATS_BESIDE])
+    _, said = told_of_casts(lambda: explainer_of(X, Ids().to(half)))
+    assert len(said) == 1
+
+
+def test_ids_beyond_double_precision_are_not_sent_to_it():
+    frame = pd.DataFrame({"x0": 2**53 + 1 + 2 * np.arange(300), "v": FLOATS_BESIDE})
+    for module in (Ids(), Ids().double()):
+        _, said = told_of_casts(lambda module=module: explainer_of(frame, module))
+        assert len(said) == 1
+        assert "Double precision does not hold them either" in str(said[0].message)
+    frame["x0"] = pd.factorize(frame["x0"])[0]
+    assert told_of_casts(lambda: explainer_of(frame, Ids()))[1] == []
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        IDS.astype(np.float32),
+        RNG.integers(0, 2**24, 300),
+        RNG.integers(0, 2**24, 300).astype(float),
+        2**20 * RNG.integers(0, 2**20, 300),
+        np.where(np.arange(300) % 3, np.nan, RNG.integers(0, 2**24, 300)),
+        np.where(np.arange(300) % 3, np.inf, 1.0),
+        np.full(300, np.nan),
+        RNG.normal(size=300) * 1e9,
+        RNG.normal(size=300) * 1e19,
+        RNG.random(300) < 0.5,
+    ],
+    ids=[
+        "single precision",
+        "integers",
+        "floats",
+        "even numbers",
+        "NaN",
+        "inf",
+        "all NaN",
+        "fractions",
+        "large floats",
+        "flags",
+    ],
+)
+def test_numbers_that_a_module_gets_as_they_are_are_not_told(column):
+    frame = pd.DataFrame({"a": column, "v": FLOATS_BESIDE.astype(np.float32)})
+    masked = MaskedModel(
+        make_predictor(nn.Linear(2, 1), AS_FLOATS, output="regression"),
+        TabularMasker("zero" if column.dtype != bool else "median").fit(frame),
+    )
+    for training in (True, False):
+        table = as_table(frame)
+        assert told_of_casts(lambda t=training, x=table: warn_if_cast(masked, x, t))[1] == []
+
+
+def test_numbers_that_torch_has_not_are_refused_and_the_cures_work():
+    X = np.column_stack(
+        [RNG.integers(2**63, 2**64 - 1, 300, np.uint64), RNG.integers(0, 5, 300, np.uint64)]
+    )
+    with pytest.raises(ValueError, match=r"uint64.*torch end at 9223372036854775807.*factorize"):
+        explainer_of(X, Ids())
+    # a single one, which the first look at the model may miss
+    few = X.copy()
+    few[:, 0] = 1
+    few[7, 0] = 2**63
+    with pytest.raises(ValueError, match="X holds 9223372036854775808"):
+        explainer_of(few, Ids())
+    few[7, 0] = 2**63 - 1
+    explainer = explainer_of(few, Ids())
+    with pytest.raises(ValueError, match="torch end at"):
+        explainer.explain(X[:3])
+    codes = np.column_stack([pd.factorize(X[:, 0])[0], X[:, 1].astype(int)])
+    assert told_of_casts(lambda: explainer_of(codes, Ids()))[1] == []
+    assert told_of_casts(lambda: explainer_of(X.astype(float), nn.Linear(2, 1)))[1] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -13,10 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from fastexplain._warnings import warn_user
+from fastexplain.explainers._cast_checks import warn_if_cast
 from fastexplain.explainers._model_checks import (
     check_model,
-    rounding_of,
-    warn_if_cast,
     warn_if_no_effect,
 )
 from fastexplain.explainers._samples import (
@@ -43,8 +41,9 @@ from fastexplain.masked_model import MaskedModel
 from fastexplain.metrics import rank_correlation
 from fastexplain.predictors import Predictor, make_predictor, parts_of
 from fastexplain.predictors._categorical import categorical_columns
-from fastexplain.predictors._make import probe_size
+from fastexplain.predictors._make import probe_size, read_predictor
 from fastexplain.predictors._matrix import spread_positions
+from fastexplain.predictors._parts import refuse_wrappers
 from fastexplain.removal import SurrogateRemoval
 from fastexplain.tables import Table
 
@@ -162,10 +161,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         few = samples.take(spread_positions(len(samples), 4))
         probe = probe_of(masker, few, model)
         if clock.limited:
-            with warnings.catch_warnings():
-                # what is in doubt is told below, of more samples
-                warnings.simplefilter("ignore")
-                clock.timed(len(few), lambda: make_predictor(model, probe, **options))
+            # what is in doubt is told below, of more samples
+            clock.timed(len(few), lambda: read_predictor(model, probe, **options))
         some = samples.take(spread_positions(len(samples), clock.few(0.02, 4, probe_size(probe))))
         probe = probe_of(masker, some, model)
         if clock.limited:
@@ -179,7 +176,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         if self._may_be_baseline and self.masker_.null_players(few).all():
             return
         full = self._masked.outputs(few).cpu().double().numpy()
-        rounding = rounding_of(self._masked, full)
+        rounding = self._masked.rounding_of(full)
         warn_if_no_effect(full, self._own_bases(few), rounding, self._removes())
 
     def _seed(self) -> int:
@@ -284,11 +281,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If the explainer has learned nothing (``caution_``).
+            If the explainer has learned nothing (``caution_``), or if whole numbers become
+            others on the way to a torch module.
         """
         samples = self._check_rows(X)
-        if self.caution_ is not None:
-            warn_user(f"These explanations tell nothing: {self.caution_}")
+        if getattr(self, "_masked", None) is not None:
+            warn_if_cast(self._masked, samples, training=False)
+        self._warn_of_nothing()
         target = self._mode_or_labels(target)
         fixed = self._fixed_target(target, len(samples))
         asks = return_prediction or self._asks_outputs(target)
@@ -390,11 +389,18 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, N * K)
             For each output, its N attributions; see ``get_feature_names_out``.
+
+        Warns
+        -----
+        UserWarning
+            If the explainer has learned nothing (``caution_``).
         """
         if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "biuf":
             # refused in scikit-learn's words, which its checks of transformers look for
             check_array(X, dtype=None, ensure_all_finite=False)
-        values = self._all_values(self._check_rows(X))
+        samples = self._check_rows(X)
+        self._warn_of_nothing()
+        values = self._all_values(samples)
         n_players = self.masker_.n_players
         if values.shape[1] > n_players:
             raise ValueError(
@@ -557,11 +563,17 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             outputs of a regressor), with Definition 1 normalised; 1 is perfect. Rows with up
             to 12 features off the baseline are enumerated; of others it is an estimate, whose
             noise lowers it.
+
+        Warns
+        -----
+        UserWarning
+            If the explainer has learned nothing (``caution_``).
         """
         from fastexplain.attribution import attribution_targets
 
         samples = self._check_rows(X)
         masked = self._need_model()
+        self._warn_of_nothing()
         truth = attribution_targets(masked, samples, 4096, np.random.default_rng(0), self._spread)
         expected = truth.mean.numpy()
         found = self._all_values(samples).transpose(0, 2, 1)
@@ -589,6 +601,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             values = values[rows, :, chosen][:, :, None]
             neutral = None if neutral is None else neutral[rows, chosen][:, None]
         return values, neutral, None
+
+    def _warn_of_nothing(self) -> None:
+        """Say so where nothing was learned."""
+        if self.caution_ is not None:
+            warn_user(f"These explanations tell nothing: {self.caution_}")
 
     def _quality(self) -> dict[str, Any]:
         """How far an explanation's values are to be trusted."""
@@ -640,6 +657,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
 def _model_of(y: Any, model: Any) -> Any:
     """The model may come second, as in ``fit(X, model)``, or by name."""
+    refuse_wrappers(y if model is None else model)
     if model is not None:
         return model
     if y is None:

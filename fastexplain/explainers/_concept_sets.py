@@ -251,7 +251,7 @@ class ConceptSetExplainer(LearnedExplainer):
         checkpoint = self._make_checkpoint(samples, seed)
         # a tenth of the queries for eight validations, as a short run has
         few = self._budget() // (10 * 8 * (_VALIDATION_SETS + 1) * self.masker_.n_background_)
-        least = self._clock.few(0.05 / (8 * (_VALIDATION_SETS + 1)), 4, 16)
+        least = self._clock.few_masked(0.05 / (8 * (_VALIDATION_SETS + 1)), 4, 16)
         judged = samples.take(held[: max(least, few)])
         rows = samples.take(train)
         module: Any = self._build_network()
@@ -261,7 +261,7 @@ class ConceptSetExplainer(LearnedExplainer):
             budget, steps = share * self._budget(), max(1, round(share * self.max_steps))
             objective = self._validator(judged.take(slice(0, max(least, few // 8))), seed)
             # gains and levels are tried one by one, each by all of these samples' sets
-            tries = self._clock.few(0.05 / (least * _VALIDATION_SETS), 1, 30)
+            tries = self._clock.few_masked(0.05 / (least * _VALIDATION_SETS), 1, 30)
             given = (self, module, rows, judged, objective, tries, budget, steps, seed, started)
             begun = begin_with_coalitions(*given, checkpoint)
             earlier = begun.n_steps

@@ -146,7 +146,7 @@ def _learn(
 ) -> Fitted:
     """Steps on random coalitions."""
     rng = np.random.default_rng([seed, 13])
-    few = explainer._clock.few(0.02 / (4 * _COALITIONS), 1, len(held))
+    few = explainer._clock.few_masked(0.02 / (4 * _COALITIONS), 1, len(held))
     held = held.take(slice(0, few))
     judged = coalitions_of(explainer, held, 4 * _COALITIONS, rng, True, True)
 

@@ -289,6 +289,12 @@ class CoRTXExplainer(LabelLearner):
         alone = not self.n_masks or self.task == "ranking"
         return 0.95 - _POSITIVE_SHARE - (0.0 if alone else _COALITION_SHARE)
 
+    def _beside(self) -> float:
+        """Those of positives and of rows without labels, which ``n_queries`` limits."""
+        share = _POSITIVE_SHARE if self.contrastive_steps else 0.0
+        alone = not self.n_masks or self.task == "ranking"
+        return (share + (0.0 if alone else _COALITION_SHARE)) * self.n_queries
+
     def _prepare(self, module: Any, table: Any, seed: int, started: float) -> None:
         """Learn the encoder by contrast, without labels."""
         checkpoint, known = self._checkpoint, None
@@ -305,7 +311,7 @@ class CoRTXExplainer(LabelLearner):
             # a pair is two samples, and each sample is in several pairs
             room = min(room, self._most_held() / (2 * _DRAWS))
             # of a slow model, as many as a share of the time allows
-            few = self._clock.few(0.02 / (_FEWEST_COPIES * background), 4, _FEWEST_PAIRS)
+            few = self._clock.few_masked(0.02 / (_FEWEST_COPIES * background), 4, _FEWEST_PAIRS)
             learn = table.take(train[: max(few, int(room))])
             deadline = self._clock.deadline(0.6)
             test = self._pairs(table.take(held[: max(few, int(0.1 * room))]), rng)
@@ -363,7 +369,7 @@ class CoRTXExplainer(LabelLearner):
         if m > 1:
             # of a slow model, fewer copies rather than fewer rows
             own = 0.02 / (_FEWEST_PAIRS * self.masker_.n_background_)
-            m = self._clock.few(own, min(_FEWEST_COPIES, m), m)
+            m = self._clock.few_masked(own, min(_FEWEST_COPIES, m), m)
         parts: list[dict[str, torch.Tensor]] = []
         most = max(1, self._masked.chunk_rows(rows.n_columns) // m)
         for start, end in chunk_ends(len(rows), most):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastexplain.explainers._announce import Plan
 from fastexplain.explainers._coalition_pool import batches_of, coalition_pool, usual_share
 from fastexplain.explainers._shapley_learned import ShapleyLearner, coalition_fit, usual_size
 from fastexplain.maskers import Masker
@@ -192,6 +193,9 @@ class FastSHAPExplainer(ShapleyLearner):
         self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
+
+    def _plan(self, samples: Any) -> Plan:
+        return self._pool_plan(samples, self.n_masks + self.n_masks % 2 + 1, enumerates=False)
 
     def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
         table = self._begin_fit(X, y, model)

@@ -12,6 +12,7 @@ from torch import nn
 
 from fastexplain._warnings import warn_user
 from fastexplain.attribution import attribution_targets
+from fastexplain.explainers._announce import Plan
 from fastexplain.explainers._fex_training import (
     ActorCritic,
     MaskJudge,
@@ -284,6 +285,11 @@ class FEXExplainer(LearnedExplainer):
         self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
+
+    def _plan(self, samples: Any) -> Plan:
+        if self.objective != "forward_kl":
+            return super()._plan(samples)
+        return self._pool_plan(samples, self.n_masks, enumerates=True)
 
     def _fit(self, X: Any, y: Any, model: Any, started: float) -> None:
         table = self._begin_fit(X, y, model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import nn
 
 from fastexplain._warnings import warn_user
 from fastexplain.attribution._targets import masks_needed
+from fastexplain.explainers._announce import Plan
 from fastexplain.explainers._coalition_pool import batches_of
 from fastexplain.explainers._label_losses import (
     LabelsAndCoalitions,
@@ -39,7 +39,7 @@ from fastexplain.metrics import rank_accuracy
 from fastexplain.networks import RankingNetwork
 from fastexplain.networks._ranking import MAX_RANKED, decode_ranking
 from fastexplain.tables import Table
-from fastexplain.training import PoolPair, TargetPool
+from fastexplain.training import PoolPair, TargetPool, collect
 
 __all__ = ["LabelLearner"]
 
@@ -53,6 +53,8 @@ _TASKS = ("attribution", "ranking")
 _FEW_HELD = 8
 # of the queries that time allows, what labels may take
 _LABEL_TIME = 0.3
+# of max_time: until when held-out rows are labelled, and what one label may take
+_HELD_TIME, _ONE_LABEL = 0.2, 0.15
 # scores of rows ranked at once: each has the square of its features, for each output
 _SCORES = 2**24
 _SOURCES = {"exact": ExactShapley, "kernel": KernelShapley, "permutation": PermutationShapley}
@@ -70,6 +72,7 @@ class LabelLearner(ShapleyLearner):
 
     #: of the query budget, where the number of labels is left open
     _label_share = 0.85
+    _labels_given = False
     task: str
     label_source: Any
     label_fraction: float | None
@@ -103,11 +106,12 @@ class LabelLearner(ShapleyLearner):
         ValueError
             For bad parameters, data or labels, or a model that answers NaN.
         """
-        started = time.monotonic()
-        return self._fit_copy(lambda trial: trial._fit(X, y, model, started, labels))
+        return self._fit_copy(lambda trial, started: trial._fit(X, y, model, started, labels))
 
     def _fit(self, X: Any, y: Any, model: Any, started: float, labels: Any = None) -> None:
+        self._labels_given = labels is not None
         table = self._begin_fit(X, y, model)
+        del self._labels_given
         seed = self._seed()
         given = None if labels is None else self._check_labels(labels, len(table))
         chosen = self._labelled_rows(len(table), given, seed)
@@ -116,14 +120,18 @@ class LabelLearner(ShapleyLearner):
         learn, held = self._split(table.take(chosen), seed)
         train, held = chosen[learn], chosen[held]
         if given is None:
-            pool, validate, n_rows = self._label(table, train, held, seed, started, checkpoint)
+            made = self._label(table, train, held, seed, started, checkpoint)
+            pool, validate, n_rows, n_held = made
         else:
-            pool, n_rows = self._given(table, train, given), len(train)
-            some = self._given(table, held, given)
+            # labels are there, what they add up to is asked for
+            train = train[: self._clock.few(_LABEL_TIME, 8, len(train))]
+            few = held[: self._clock.few(_LABEL_TIME / 3, 4, len(held))]
+            pool, n_rows, n_held = self._given(table, train, given), len(train), len(few)
+            some = self._given(table, few, given)
             validate = self._validate_on(some, some["labels"], some["total"])
-        if len(held) < _FEW_HELD:
+        if n_held < _FEW_HELD:
             warn_user(
-                f"{len(held)} of the labelled rows are held out to judge the explainer by, too few "
+                f"{n_held} of the labelled rows are held out to judge the explainer by, too few "
                 "for best_score_ to tell much: give more labels, or look at score(X)."
             )
         scale = typical_size(pool["labels"], pool["null"])
@@ -261,6 +269,29 @@ class LabelLearner(ShapleyLearner):
         # a number of labels was asked for, whatever they take
         return float("inf") if self._limited() else super()._planned_queries()
 
+    def _plan(self, samples: Any) -> Plan:
+        n = len(samples)
+        if self._labels_given:
+            # v(all) of the rows with labels
+            return Plan(float(n), "labels=", "giving labels= of fewer rows")
+        if not self._limited():
+            return super()._plan(samples)
+        name = "n_labels=" if self.n_labels is not None else "label_fraction="
+        count = n if self.n_labels is None else min(self.n_labels, n)
+        if self.label_fraction is not None:
+            count = min(int(np.ceil(self.label_fraction * n)), n)
+        some = samples.take(slice(None, None, max(1, n // 256)))
+        source = self.label_source
+        if source != "auto" and not isinstance(source, LabelSource):
+            source = _SOURCES[source]()
+        size = source.most_queries if isinstance(source, LabelSource) else _MOST
+        one = masks_needed(self.masker_.null_players(some), size).mean()
+        return Plan(float(count * one * self.masker_.n_background_ + self._beside()), name, name)
+
+    def _beside(self) -> float:
+        """Queries beside those of labels."""
+        return 0.0
+
     def _check_labels(self, labels: Any, n: int) -> np.ndarray:
         """Labels as (n, N, K); of one class of two, the other's follow."""
         array = np.asarray(labels, dtype=np.float64)
@@ -308,17 +339,16 @@ class LabelLearner(ShapleyLearner):
         seed: int,
         started: float,
         checkpoint: Any,
-    ) -> tuple[dict[str, torch.Tensor], Any, int]:
-        """Labels to train on, a validator, and how many rows were labelled."""
-        null = self._nulls(table.take(train))
+    ) -> tuple[dict[str, torch.Tensor], Any, int, int]:
+        """Labels to train on, a validator, and how many rows were labelled, and held out."""
+        n_held, null = len(held), self._nulls(table.take(train))
         source = self._source(null)
         rows = table.take(train)
         if self._limited():
             # nothing but the labels that were paid for: the held-out ones are among them
-            some = source.labels(self._masked, table.take(held), np.random.default_rng([seed, 2]))
-            truth = torch.from_numpy(some.values.swapaxes(1, 2)).float()
-            inputs = self._encode(table.take(held))
-            validate = self._validate_on(inputs, truth, self._totals(some.full, table.take(held)))
+            inputs = self._held_labels(table.take(held), source, seed)
+            n_held = len(inputs["labels"])
+            validate = self._validate_on(inputs, inputs.pop("labels"), inputs.pop("total"))
         else:
             validate = self._validator(table.take(held), seed)
             rows = self._training_rows(
@@ -346,13 +376,14 @@ class LabelLearner(ShapleyLearner):
                 return self._label_chunk(part, source, copies, [seed, 4, chunk])
             null, reader = self._nulls(part), self._reader.state()[0]
             key = labels_key(source, self._masked, part, null, seed, chunk, copies, reader)
+            model = self._masked.signature(part)
 
             def arrays() -> dict[str, np.ndarray]:
                 made = self._label_chunk(part, source, copies, [seed, 4, chunk])
                 return {name: tensor.numpy() for name, tensor in made.items()}
 
             fields = _label_fields(len(part), copies, null.shape[1], len(self.output_names_))
-            found = cached_arrays(self.label_cache, key, fields, arrays)
+            found = cached_arrays(self.label_cache, key, fields, arrays, model)
             return {name: torch.from_numpy(array) for name, array in found.items()}
 
         cells = null.shape[1] * len(self.output_names_) * (1 + copies)
@@ -364,13 +395,34 @@ class LabelLearner(ShapleyLearner):
             # one after the other: two whole pools would take twice the memory
             tensor = pool.pop(name).flatten(0, 1)
             flat[name] = tensor if bool(used.all()) else tensor[used.flatten()]
-        return flat, validate, len(used)
+        return flat, validate, len(used), n_held
+
+    def _held_labels(self, samples: Any, source: LabelSource, seed: int) -> dict[str, torch.Tensor]:
+        """What the network reads of held-out samples, their labels and totals, as time allows."""
+
+        def make(part: Any, chunk: int) -> dict[str, torch.Tensor]:
+            found = source.labels(self._masked, part, np.random.default_rng([seed, 2, chunk]))
+            labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
+            total = self._totals(found.full, part)
+            return {**self._encode(part), "labels": labels, "total": total}
+
+        deadline = self._clock.deadline(_HELD_TIME)
+        return collect(samples, make, deadline=deadline, first=1 if self._clock.limited else 4)
 
     def _source(self, null: np.ndarray) -> LabelSource:
-        if isinstance(self.label_source, LabelSource):
-            return self.label_source
-        if self.label_source != "auto":
-            return _SOURCES[self.label_source]()
+        """The source that was asked for, or what is affordable."""
+        source = self.label_source
+        if source != "auto" and not isinstance(source, LabelSource):
+            source = _SOURCES[source]()
+        if isinstance(source, LabelSource):
+            one = masks_needed(null, source.most_queries).mean() * self.masker_.n_background_
+            if one <= _ONE_LABEL * self._queries_in_time:
+                return source
+            warn_user(
+                f"A label by {source} takes about {one:,.0f} queries, and max_time= leaves "
+                f"{self._queries_in_time:,.0f} for all: labels are estimates by fewer. Raise "
+                "max_time, or take label_source='auto'."
+            )
         # rather more rows than more exact labels, where both cannot be had
         size = _MOST
         # a number of labels that was asked for is made, as far as time allows

@@ -20,7 +20,7 @@ from fastexplain._warnings import warn_user
 from fastexplain.attribution import attribution_targets
 from fastexplain.attribution._scores import prediction_scores
 from fastexplain.attribution._targets import masks_needed
-from fastexplain.explainers._announce import LONG_FIT, announce, tell_what_is_rare
+from fastexplain.explainers._announce import LONG_FIT, Plan, announce, tell_what_is_rare
 from fastexplain.explainers._saving import SavedState
 from fastexplain.explainers._time_limits import FitTime, measure_speed
 from fastexplain.explainers._validators import Validator, poor_outputs
@@ -35,6 +35,7 @@ from fastexplain.training import (
     Trainer,
     TrainSettings,
     collect,
+    load_fabric,
     where_to_train,
 )
 
@@ -45,12 +46,18 @@ POOL_BYTES = 2**30
 _FEWEST_ROWS = 64
 _VALIDATION_ROWS = 256
 _VALIDATION_MASKS = 1024
+# what a checkpoint keeps: the limit that a run had, and the coalitions of each of its samples
+_LIMIT, _MASKS = "max_time", "n_masks"
 # of n_queries, and queries, beyond which fit says that it asked for more
 _MUCH_MORE, _FEW_QUERIES = 2.0, 2000
 # of max_time: what a batch of samples may ask for, and what all training samples may
 _BATCH_TIME, _ASK_TIME = 0.03, 0.3
+# the model's answers to whole samples, held-out ones and those to train on, and of these at least
+_HELD_TIME, _OUTPUT_TIME, _FEWEST_HELD = 0.1, 0.2, 8
 # and what tells one model from another
 _SIGNATURE_TIME = 0.02
+# and what is left of it at least, whatever was loaded before
+_LEAST_LEFT = 0.1
 # held-out scores below are warned of
 _POOR = 0.5
 # what ends a run that may be taken up again
@@ -99,6 +106,8 @@ class LearnedExplainer(SavedState):
     )
     _network: Any
     _reader: Reader
+    #: max_time as it was given, while ``max_time`` is what was left of it when fit began
+    _whole_time: float = float("inf")
     #: that of the fit in progress, if one is asked for
     _checkpoint: Checkpoint | None = None
 
@@ -125,21 +134,32 @@ class LearnedExplainer(SavedState):
         ValueError
             For bad parameters or data, or a model that answers NaN.
         """
-        started = time.monotonic()
-        return self._fit_copy(lambda trial: trial._fit(X, y, model, started))
+        return self._fit_copy(lambda trial, started: trial._fit(X, y, model, started))
 
-    def _fit_copy(self, fit: Callable[[Self], None]) -> Self:
-        """Fit a copy and take its state, so that a failed fit leaves this estimator as it was."""
+    def _fit_copy(self, fit: Callable[[Self, float], None]) -> Self:
+        """Fit a copy and take its state, so that a failed fit leaves this estimator as it was.
+
+        ``fit`` is told when the time of ``max_time`` began, which the copy has what is left of.
+        """
+        begun = time.monotonic()
         self._validate_parameters()
         trial = type(self)(**self.get_params(deep=False))
         try:
+            # in the first fit of a process this takes seconds, which would be those of training
+            load_fabric()
+            started = time.monotonic()
+            if self.max_time is not None:
+                left = float(self.max_time) - (started - begun)
+                trial.max_time = max(left, _LEAST_LEFT * float(self.max_time))
+                trial._whole_time = float(self.max_time)
             # whatever mode the caller is in: networks are trained here
             with torch.inference_mode(False), torch.enable_grad():
-                fit(trial)
+                fit(trial, started)
             # not before: what comes after training can be interrupted, too
             if trial._checkpoint is not None and trial.stopped_by_ not in _GOES_ON:
                 trial._checkpoint.finish()
         finally:
+            trial.__dict__.pop("_whole_time", None)
             held = trial.__dict__.pop("_checkpoint", None)
             if held is not None:
                 held.close()
@@ -169,24 +189,58 @@ class LearnedExplainer(SavedState):
     def _make_clock(self) -> FitTime:
         clock = super()._make_clock()
         if self.checkpoint is not None and clock.max_time is not None:
-            # what was chosen by it must be chosen again when a run is taken up
+            # what was chosen by it must be chosen again when a run is taken up; with another
+            # limit the model's speed is found out anew
             kept = Checkpoint.kept_before(self.checkpoint, "queries_in_time")
-            if kept is not None:
+            limit = Checkpoint.kept_before(self.checkpoint, _LIMIT)
+            if kept is not None and np.isfinite(kept) and limit == self._whole_time:
                 clock.seconds_per_query, clock.known = clock.max_time / kept, True
         return clock
 
     def _measure(self, samples: Any) -> None:
         """Find out how fast the model is, and tell what the fit will take and can learn."""
-        clock, planned = self._clock, float(self.n_queries)
+        clock, plan = self._clock, self._plan(samples)
         if self._masked.removal is not None:
-            clock.seconds_per_query = 0.0  # a surrogate answers in the model's place
-        elif not clock.known and (clock.limited or clock.seconds_per_query * planned > LONG_FIT):
+            clock.replaced = True
+        elif not clock.known and (
+            clock.limited or clock.seconds_per_query * plan.queries > LONG_FIT
+        ):
             # without a limit, few rows tell at most what many take: a second look only where
             # that would be long
-            measure_speed(self._masked, samples.take(slice(0, 32)), clock, planned)
-        announce(type(self).__name__, clock, planned, self.max_steps, self.verbose)
+            measure_speed(self._masked, samples.take(slice(0, 32)), clock, plan.queries)
+        announce(type(self).__name__, clock, plan, self.max_steps, self.verbose)
         if self.verbose:
-            tell_what_is_rare(samples, self._masked, self.output_names_)
+            tell_what_is_rare(samples, self._masked, self.output_names_, clock)
+
+    def _plan(self, samples: Any) -> Plan:
+        """What is going to be asked, as far as that is known before the samples are read."""
+        return Plan(float(self.n_queries), "n_queries=", "n_queries=")
+
+    def _pool_plan(self, samples: Any, n_masks: int, enumerates: bool) -> Plan:
+        """``n_queries``, or as many as the memory takes what is learned from them."""
+        per_row = float(n_masks)
+        if enumerates:
+            some = samples.take(slice(None, None, max(1, len(samples) // 256)))
+            per_row = masks_needed(self.masker_.null_players(some), n_masks).mean()
+        numbers = samples.n_columns if isinstance(samples, Table) else self.masker_.n_players
+        most = POOL_BYTES // self._row_bytes(samples, n_masks, enumerates, 1, numbers)
+        most *= max(1.0, per_row) * self.masker_.n_background_
+        if most >= self.n_queries:
+            return Plan(float(self.n_queries), "n_queries=", "n_queries=")
+        return Plan(float(most), "what memory holds", "n_queries=")
+
+    def _row_bytes(
+        self, rows: Any, n_masks: int, enumerates: bool, per_player: int, numbers: int
+    ) -> int:
+        """Memory that a training sample takes, of which the network reads so many numbers."""
+        n_players, n_out = self.masker_.n_players, len(self.output_names_)
+        # flags of its players, v(all) - v(none), and the row
+        n_bytes = 4 * (numbers + n_out) + n_players
+        n_bytes += 8 * rows.n_columns if isinstance(rows, Table) else 0
+        if enumerates:
+            return n_bytes + 4 * n_out * (per_player * n_players + 1)
+        # coalitions are kept as bits, with their answers, sizes and weights
+        return n_bytes + n_masks * (n_players // 8 + 1 + 4 * n_out + 8)
 
     @property
     def _queries_in_time(self) -> float:
@@ -204,13 +258,28 @@ class LearnedExplainer(SavedState):
     def _batch_in_time(self, queries_a_sample: int) -> int:
         """Samples of a batch whose queries take no more than a share of ``max_time``."""
         own = queries_a_sample * self.masker_.n_background_
-        return self._clock.few(_BATCH_TIME / own, 2, self.batch_size)
+        return self._clock.few_masked(_BATCH_TIME / own, 2, self.batch_size)
 
     def _masks_in_time(self, n_masks: int) -> int:
-        """Coalitions of a training sample: fewer where time would buy few samples otherwise."""
+        """Coalitions of a training sample: fewer where time would buy few samples otherwise.
+
+        A run that is taken up has as many as before, whatever time it has now.
+        """
+        before = None if self._checkpoint is None else self._checkpoint.kept(_MASKS)
+        if isinstance(before, float | int):
+            return int(before)
         own = _ASK_TIME / (_FEWEST_ROWS * self.masker_.n_background_)
-        most = self._clock.few(own, min(_FEWEST_MASKS, n_masks), n_masks)
-        return most - most % 2 if most < n_masks else n_masks
+        most = self._clock.few_masked(own, min(_FEWEST_MASKS, n_masks), n_masks)
+        most = most - most % 2 if most < n_masks else n_masks
+        if self._checkpoint is not None:
+            self._checkpoint.keep(_MASKS, float(most))
+        return most
+
+    def _keep_limit(self) -> None:
+        """Note what limit a run has whose answers are going to be kept."""
+        known = self._checkpoint
+        if known is not None and known.kept(_LIMIT) != self._whole_time:
+            known.keep(_LIMIT, self._whole_time)
 
     def _validate_parameters(self) -> None:
         raise NotImplementedError
@@ -298,18 +367,10 @@ class LearnedExplainer(SavedState):
             null = self._nulls(sample)
             per_row = masks_needed(null, n_masks).mean()
         per_row = max(1.0, per_row * self.masker_.n_background_)
-        n_players, n_out = self.masker_.n_players, len(self.output_names_)
         left = self.n_queries - self._masked.n_queries if budget is None else budget
         # a network learns nothing from a row or two, whatever was spent before
         wanted = int(max(left / per_row, min(len(rows), _FEWEST_ROWS)))
-        # what the network reads of a row, flags of its players, v(all) - v(none), and the row
-        n_bytes = 4 * (self._reader.numbers() + n_out) + n_players
-        n_bytes += 8 * rows.n_columns if isinstance(rows, Table) else 0
-        if enumerates:
-            n_bytes += 4 * n_out * (per_player * n_players + 1)
-        else:
-            # coalitions are kept as bits, with their answers, sizes and weights
-            n_bytes += n_masks * (n_players // 8 + 1 + 4 * n_out + 8)
+        n_bytes = self._row_bytes(rows, n_masks, enumerates, per_player, self._reader.numbers())
         wanted = min(wanted, max(1, POOL_BYTES // n_bytes))
         if wanted > len(rows):
             drawn = self._reader.mix(rows, wanted - len(rows), rng)
@@ -338,6 +399,9 @@ class LearnedExplainer(SavedState):
         """
         from tqdm.auto import tqdm
 
+        self._keep_limit()
+        # one row at a time: of a slow model its coalitions alone take long
+        hurried = self._is_short_of_time() or (self._clock.replaced and self._clock.limited)
         deadline = None if self.max_time is None else started + time_share * float(self.max_time)
         size = _TABLE_CHUNK if isinstance(rows, Table) else _SAMPLE_CHUNK
         with tqdm(total=len(rows), desc="queries", unit="row", disable=not self.verbose) as bar:
@@ -349,8 +413,7 @@ class LearnedExplainer(SavedState):
                 deadline=deadline,
                 progress=bar,
                 most=size if most is None else min(size, most),
-                # of a slow model one row at a time: its coalitions alone take long
-                first=1 if self._is_short_of_time() else 4,
+                first=1 if hurried else 4,
             )
 
     def _body(self, per_player: int, whole: int) -> Any:
@@ -394,6 +457,9 @@ class LearnedExplainer(SavedState):
         while size > least_masks and masks_needed(few, size).sum() > room:
             size //= 2
         n = int(max(least_rows, room / masks_needed(null, size).mean()))
+        if self._clock.replaced:
+            # the model itself is asked for v(all)
+            n = self._clock.few(_HELD_TIME, 4, n)
         return size, table.take(slice(0, n))
 
     def _planned_queries(self) -> float:
@@ -405,12 +471,14 @@ class LearnedExplainer(SavedState):
         return max(self.n_queries - self._masked.n_queries, self.n_queries // 2)
 
     def _most_held(self) -> int:
-        """Encoded samples that fit, with their outputs, into the memory that may be taken."""
+        """Encoded samples that fit, with their outputs, into memory and time that may be taken."""
         numbers = self._reader.numbers() + 3 * len(self.output_names_)
-        return max(_FEWEST_ROWS, POOL_BYTES // (4 * numbers + self.masker_.n_players))
+        most = max(_FEWEST_ROWS, POOL_BYTES // (4 * numbers + self.masker_.n_players))
+        return self._clock.few(_OUTPUT_TIME, _FEWEST_HELD, most)
 
     def _encoded_with_outputs(self, samples: Any) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """What the network reads of samples, and the model's outputs, on the CPU."""
+        self._keep_limit()
         inputs = dict(self._encode(samples))
         outputs = inputs.pop("outputs", None)
         if outputs is None:
@@ -475,12 +543,13 @@ class LearnedExplainer(SavedState):
             self._masker_fingerprint(),
             None if self.removal_ is None else self.removal_.get_params(),
             int(seed),
-            signature,
             given_too,
         )
         fingerprint = str(joblib.hash(content, hash_name="sha1"))
         masked = self._masked
-        self._checkpoint = Checkpoint(self.checkpoint, fingerprint, lambda: masked.n_queries)
+        self._checkpoint = Checkpoint(
+            self.checkpoint, fingerprint, lambda: masked.n_queries, signature
+        )
         self._checkpoint.keep("queries_in_time", self._queries_in_time)
         return self._checkpoint
 
@@ -545,7 +614,7 @@ class LearnedExplainer(SavedState):
         """What to warn of where a held-out score is low, and what may help."""
         cure = "Raise n_queries or max_steps, or give more rows."
         if not self._repeats:
-            cure = "The model answers at random, see above: more queries are no cure."
+            cure = "The model's answers vary, see above: more queries are no cure."
         if score < _POOR:
             return (
                 f"held-out attributions ({self._score_name} {score:.2f}, see best_score_). {cure}"

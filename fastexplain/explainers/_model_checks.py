@@ -5,51 +5,49 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from fastexplain._warnings import warn_user
 from fastexplain.masked_model import MaskedModel
-from fastexplain.maskers._masked_rows import numbers_of
 from fastexplain.predictors._matrix import spread_positions
-from fastexplain.tables import Table
 
-__all__ = ["check_model", "rounding_of", "warn_if_cast", "warn_if_no_effect"]
+__all__ = ["check_model", "warn_if_no_effect"]
 
 # samples that are asked about twice, and with all of their players
 _CHECKED = 8
-# of the spread of answers: differences that are none, and of the type's rounding
-_SHARE, _ROUNDINGS = 1e-4, 64
+# of the spread of answers: differences that are none
+_SHARE = 1e-4
 # of the spread of answers: what removing all features changes, at least
 _LEAST_EFFECT = 1e-6
-# of a column's spread: what a cast changes before it is told of
-_LOST = 1e-3
-_ROWS = 4096
-
-
-def rounding_of(masked: MaskedModel, answers: np.ndarray) -> np.ndarray:
-    """Size of rounding errors in answers (n, K) of a model, for each output (K,)."""
-    dtype = masked.predictor.dtype or torch.float64
-    return _ROUNDINGS * torch.finfo(dtype).eps * np.abs(answers).max(axis=0, initial=0.0)
 
 
 def _answers(masked: MaskedModel, samples: Any) -> np.ndarray:
     return masked.outputs(samples).cpu().double().numpy()
 
 
+def _answers_in_parts(masked: MaskedModel, samples: Any) -> np.ndarray:
+    """Answers to the same samples from the last to the first, in parts of 1, 2 and the rest."""
+    turned = samples.take(np.arange(len(samples))[::-1].copy())
+    cuts = [slice(0, 1), slice(1, 3), slice(3, None)]
+    parts = [turned.take(cut) for cut in cuts if cut.start < len(samples)]
+    return np.concatenate([_answers(masked, part) for part in parts])[::-1]
+
+
 def check_model(masked: MaskedModel, samples: Any, most: int = _CHECKED) -> bool:
     """Check that a model answers alike twice, and the same to a sample with all its players.
+
+    It is asked a second time in other company: in another order and in parts of other sizes.
 
     Parameters
     ----------
     masked : MaskedModel
     samples : Table, Images or Texts of n samples
     most : int, default=8
-        Samples that are asked about, three times each.
+        Samples that are asked about, three or four times each.
 
     Returns
     -------
     bool
-        Whether the model answers the same to the same samples.
+        Whether the model answers the same to the same samples, whatever they are asked with.
 
     Raises
     ------
@@ -59,21 +57,14 @@ def check_model(masked: MaskedModel, samples: Any, most: int = _CHECKED) -> bool
     Warns
     -----
     UserWarning
-        The model answers at random.
+        The model answers at random, or its answer to a sample depends on the others asked with
+        it.
     """
     few = samples.take(spread_positions(len(samples), most))
-    first, second = _answers(masked, few), _answers(masked, few)
-    slack = _SHARE * np.ptp(first, axis=0) + rounding_of(masked, first)
-    moved = np.abs(first - second).max(axis=0)
-    if (moved > slack).any():
-        worst = int(np.argmax(moved - slack))
-        warn_user(
-            "The model answers the same samples differently from call to call, by up to "
-            f"{moved[worst]:.3g} in output {masked.predictor.output_names[worst]!r}: is there "
-            "dropout, sampling or noise in it? Explanations follow its mean at best. Switch the "
-            "noise off (module.eval(), a fixed seed inside), or pass a function that averages "
-            "several answers; more queries are no cure."
-        )
+    first, second = _answers(masked, few), _answers_in_parts(masked, few)
+    slack = _SHARE * np.ptp(first, axis=0) + masked.rounding_of(first)
+    if (np.abs(first - second) > slack).any():
+        _tell_of_variation(masked, first, second, _answers(masked, few), slack)
         return False
     if masked.removal is not None:
         return True
@@ -89,6 +80,31 @@ def check_model(masked: MaskedModel, samples: Any, most: int = _CHECKED) -> bool
             "the order of X? Pass a function that takes X as it is given here."
         )
     return True
+
+
+def _tell_of_variation(
+    masked: MaskedModel, first: np.ndarray, second: np.ndarray, again: np.ndarray, slack: np.ndarray
+) -> None:
+    """Warn that answers vary: from call to call, or with what else is in the batch."""
+    at_random = bool((np.abs(first - again) > slack).any())
+    moved = np.abs(first - (again if at_random else second)).max(axis=0)
+    worst = int(np.argmax(moved - slack))
+    much = f"by up to {moved[worst]:.3g} in output {masked.predictor.output_names[worst]!r}"
+    if at_random:
+        warn_user(
+            f"The model answers the same samples differently from call to call, {much}: is there "
+            "dropout, sampling or noise in it? Explanations follow its mean at best. Switch the "
+            "noise off (module.eval()), or pass a function that averages several answers; more "
+            "queries are no cure."
+        )
+        return
+    warn_user(
+        f"What the model answers to a sample depends on the samples it is asked with, {much}: "
+        "does it scale, rank or pad by the batch, or draw noise by position? Explanations ask it "
+        "for other batches and are not of its predictions. Pass a function that answers each "
+        "sample alone, such as with means and scales of the training data; more queries are no "
+        "cure."
+    )
 
 
 def warn_if_no_effect(
@@ -115,29 +131,4 @@ def warn_if_no_effect(
             f"removed features ({removal}) equals them. Explanations will tell nothing. Check "
             "the model's weights and how it prepares its input, or choose another baseline=, or "
             "fill= of the masker."
-        )
-
-
-def warn_if_cast(masked: MaskedModel, table: Any) -> None:
-    """Warn where numbers lose what tells them apart on their way to a torch module."""
-    predictor = masked.predictor
-    if not isinstance(table, Table) or not predictor.torch_module or predictor.takes != "rows":
-        return
-    some = table.take(spread_positions(len(table), _ROWS))
-    cells = numbers_of(some)
-    dtype = predictor.input_dtype(cells.dtype)
-    given = torch.from_numpy(cells)
-    cast = given.to(dtype).to(given.dtype).numpy()
-    lost = np.abs(np.nan_to_num(cast.astype(float) - cells.astype(float))).max(axis=0)
-    spread = np.nanstd(np.where(np.isfinite(cells), cells.astype(float), np.nan), axis=0)
-    changed = np.flatnonzero(lost > _LOST * np.where(spread > 0, spread, np.inf))
-    if len(changed):
-        j = int(changed[0])
-        row = int(np.abs(np.nan_to_num(cast[:, j].astype(float) - cells[:, j])).argmax())
-        names = [table.names[k] for k in changed[:10]]
-        warn_user(
-            f"Columns {names} lose digits on the way to the torch module, which computes in "
-            f"{str(dtype).removeprefix('torch.')}: {cells[row, j].item()!r} becomes {cast[row, j].item()!r}. "
-            "Use the module in double precision (module.double()), or subtract an offset from "
-            "such columns before the module is trained."
         )

@@ -31,6 +31,8 @@ LEAST_SCALE = 0.03
 _NORMALIZATIONS = ("additive", None)
 # of what an even spread leaves unexplained: what a network explains that has learned something
 _NOISE = 0.01
+# share of the squares above which values are right, whoever finds them
+_RIGHT = 0.9
 
 
 class ShapleyLearner(LearnedExplainer):
@@ -109,10 +111,16 @@ class ShapleyLearner(LearnedExplainer):
         float, or ndarray of shape (K,)
             Mean over rows of Spearman's rank correlation, for the predicted output (all
             outputs of a regressor); 1 is perfect.
+
+        Warns
+        -----
+        UserWarning
+            If the explainer has learned nothing (``caution_``).
         """
         samples = self._check_rows(X)
-        source = KernelShapley(_SCORE_QUERIES)
-        truth = source.labels(self._need_model(), samples, np.random.default_rng(0))
+        masked = self._need_model()
+        self._warn_of_nothing()
+        truth = KernelShapley(_SCORE_QUERIES).labels(masked, samples, np.random.default_rng(0))
         found, expected = self._all_values(samples).swapaxes(1, 2), truth.values.swapaxes(1, 2)
         chosen = None
         if self._are_ranked() and not per_output:
@@ -132,7 +140,7 @@ class ShapleyLearner(LearnedExplainer):
         # no estimate takes fewer coalitions than this
         own = 2 * self.masker_.n_players + 2
         if self._is_short_of_time() and size < own:
-            table = table.take(slice(0, self._clock.few(0.1 / own, 1, len(table))))
+            table = table.take(slice(0, self._clock.few_masked(0.1 / own, 1, len(table))))
         found = KernelShapley(size).labels(self._masked, table, rng)
         labels = torch.from_numpy(found.values.swapaxes(1, 2)).float()
         return self._validate_on(self._encode(table), labels, self._totals(found.full, table))
@@ -161,7 +169,10 @@ class ShapleyLearner(LearnedExplainer):
 
         # who knows nothing spreads the total evenly, where values are made to add up
         even = explained(torch.zeros_like(labels))
-        chance = even + _NOISE * (1.0 - even) if bool(told.any()) else -np.inf
+        chance = even + _NOISE * (1.0 - even)
+        if even > _RIGHT or not bool(told.any()):
+            # where one player decides, an even share over those with an effect is the right one
+            chance = -np.inf
         return Validator(
             per_output, lambda module: explained(self._forward(module, inputs)), chance
         )

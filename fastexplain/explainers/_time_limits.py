@@ -40,12 +40,16 @@ class FitTime:
         As far as known; 0 before the first look.
     known : bool
         Whether that is what an earlier run of the same fit went by, and is to stay.
+    replaced : bool
+        Whether a surrogate answers masked samples in the model's place, in no time: the model
+        is asked for whole samples alone.
     """
 
     started: float
     max_time: float | None = None
     seconds_per_query: float = 0.0
     known: bool = False
+    replaced: bool = False
 
     @property
     def limited(self) -> bool:
@@ -57,13 +61,21 @@ class FitTime:
         return None if self.max_time is None else self.started + share * float(self.max_time)
 
     def queries(self, share: float = 1.0) -> float:
-        """Number of queries that fill a share of the time; infinite without a limit."""
+        """Number of masked samples that fill a share of the time; infinite without a limit."""
+        return float("inf") if self.replaced else self.outputs(share)
+
+    def outputs(self, share: float = 1.0) -> float:
+        """Number of answers of the model itself that fill a share; infinite without a limit."""
         if not self.limited or self.seconds_per_query <= 0 or self.max_time is None:
             return float("inf")
         return share * float(self.max_time) / self.seconds_per_query
 
     def few(self, share: float, least: int, most: int) -> int:
-        """Number of queries from ``least`` to ``most`` that fit into a share of the time."""
+        """Number of answers from ``least`` to ``most`` that the model gives in a share."""
+        return int(np.clip(self.outputs(share), least, most))
+
+    def few_masked(self, share: float, least: int, most: int) -> int:
+        """As ``few``, of masked samples, which a surrogate may answer in the model's place."""
         return int(np.clip(self.queries(share), least, most))
 
     def fits(self, n_queries: float, share: float = 1.0) -> bool:
@@ -71,7 +83,8 @@ class FitTime:
         deadline = self.deadline(share)
         if not self.limited or deadline is None:
             return True
-        return time.monotonic() + n_queries * self.seconds_per_query <= deadline
+        seconds = 0.0 if self.replaced else n_queries * self.seconds_per_query
+        return time.monotonic() + seconds <= deadline
 
     def timed(self, n_queries: int, ask: Callable[[], Answer]) -> Answer:
         """Ask something that takes so many queries, and take the time of each of them."""

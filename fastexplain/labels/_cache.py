@@ -17,7 +17,7 @@ __all__ = ["cached_labels", "labels_key"]
 # rows of one file: what an interrupt may lose
 _CHUNK = 512
 # of the estimators: labels of others are made anew
-_VERSION = 1
+_VERSION = 2
 _NAMES = ("values", "variance", "full", "n_queries")
 
 
@@ -40,9 +40,9 @@ def cached_labels(
     seed : int
         With a chunk's number, what its draws follow from.
     folder : path-like, optional
-        Files are named by a hash of the source's parameters, the rows, the baseline, the
-        model's answers for these rows and masked copies of them, and the seed. They hold
-        arrays only, no pickle.
+        Files are named by a hash of the source's parameters, the rows, the baseline and the
+        seed. They hold arrays only, no pickle; among them the model's answers for these rows
+        and masked copies of them, by which each model finds its own.
     null : bool ndarray of shape (n, N), optional
         Players known to change nothing.
     progress : tqdm, optional
@@ -64,9 +64,12 @@ def cached_labels(
             found = source.labels(masked, part, rng, null)
             return {name: getattr(found, name) for name in _NAMES}
 
-        key = "" if folder is None else labels_key(source, masked, part, part_null, seed, number)
+        key, model = "", None
+        if folder is not None:
+            key = labels_key(source, masked, part, part_null, seed, number)
+            model = masked.signature(part)
         fields = _fields(masked, part)
-        parts.append(ShapleyLabels(**cached_arrays(folder, key, fields, make)))
+        parts.append(ShapleyLabels(**cached_arrays(folder, key, fields, make, model)))
         if progress is not None:
             progress.update(len(part))
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES}
@@ -95,12 +98,11 @@ def labels_key(
     number: int,
     *more: Any,
 ) -> str:
-    """Digest of all that labels of some samples follow from."""
+    """Digest of all that labels of some samples follow from, beside the model."""
     masker = masked.masker
     removal: Any = masker.removal
     if isinstance(part, Table):
         removal = masker.background_.fingerprint(), masker.player_of_column_.tolist()
     parameters = (_VERSION, type(source).__name__, sorted(source.get_params().items()))
-    model = masked.signature(part)
-    content = (parameters, part.fingerprint(), removal, null, model, seed, number, *more)
+    content = (parameters, part.fingerprint(), removal, null, seed, number, *more)
     return str(joblib.hash(content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import secrets
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fastexplain._same_answers import same_answers
 from fastexplain._warnings import warn_user
 
 __all__ = ["Field", "cached_arrays"]
@@ -21,6 +23,8 @@ __all__ = ["Field", "cached_arrays"]
 # drafts that are older than this, in seconds, were left by a process that was killed
 _OLD = 3600.0
 _DIGEST = "sha256"
+# the name of the model's answers
+_MODEL = "model"
 
 Arrays = dict[str, np.ndarray]
 
@@ -64,7 +68,11 @@ class Field:
 
 
 def cached_arrays(
-    folder: Any, key: str, fields: Mapping[str, Field], make: Callable[[], Arrays]
+    folder: Any,
+    key: str,
+    fields: Mapping[str, Field],
+    make: Callable[[], Arrays],
+    model: np.ndarray | None = None,
 ) -> Arrays:
     """Take arrays from a folder, or make them and keep them there.
 
@@ -81,6 +89,8 @@ def cached_arrays(
         The arrays that must be there. A file that is damaged, or holds something else, is made
         anew.
     make : callable
+    model : ndarray of shape (n, ..., K), optional
+        The model's answers, kept with the arrays: those of another model have a file beside.
 
     Returns
     -------
@@ -91,22 +101,29 @@ def cached_arrays(
     UserWarning
         If the arrays cannot be written; they are used all the same.
     """
-    path = None if folder is None else Path(folder) / f"{key}.safetensors"
-    found = _read(path, fields)
-    if found is None:
+    if folder is None:
         made = make()
-        # the same whether they are made or read
-        found = {name: made[name] for name in fields}
-        if path is not None:
-            _write(path, found)
+        return {name: made[name] for name in fields}
+    told = {} if model is None else {_MODEL: Field(model.shape)}
+    for number in itertools.count():
+        path = Path(folder) / f"{key}{f'-{number}' if number else ''}.safetensors"
+        found = _read(path, {**fields, **told})
+        if found is None:
+            break
+        if model is None or same_answers(found.pop(_MODEL), model):
+            return found
+    made = make()
+    # the same whether they are made or read
+    found = {name: made[name] for name in fields}
+    _write(path, found if model is None else {**found, _MODEL: model})
     return found
 
 
-def _read(path: Path | None, fields: Mapping[str, Field]) -> Arrays | None:
+def _read(path: Path, fields: Mapping[str, Field]) -> Arrays | None:
     """The arrays, or None where they are not there, not whole, or not as wanted."""
     from safetensors import safe_open
 
-    if path is None or not path.is_file():
+    if not path.is_file():
         return None
     try:
         with safe_open(path, framework="np") as file:

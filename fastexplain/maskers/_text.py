@@ -170,17 +170,24 @@ class TextMasker:
         UserWarning
             If texts were cut to `max_length`, once.
         """
+        texts, doubt = self._read(X)
+        if doubt is not None:
+            warn_user(doubt)
+        return texts
+
+    def _read(self, X: Any) -> tuple[Texts, str | None]:
+        """Texts and their players, and what there is to warn about."""
         check_options(self)
         if isinstance(X, Texts):
-            return X
-        strings = as_strings(X)
+            return X, None
+        strings, doubt = as_strings(X), None
         if self.tokenizer is None:
             texts = Texts(strings, [self._split(text) for text in strings])
         else:
-            texts = self._tokenized(strings)
+            texts, doubt = self._tokenized(strings)
         if not hasattr(self, "feature_names_"):
             check_players(texts)
-        return texts
+        return texts, doubt
 
     def _split(self, text: str) -> np.ndarray:
         """Players of a text without a tokenizer."""
@@ -188,7 +195,8 @@ class TextMasker:
             return sentence_spans(text)
         return word_spans(text, self.segmenter)
 
-    def _tokenized(self, strings: list[str]) -> Texts:
+    def _tokenized(self, strings: list[str]) -> tuple[Texts, str | None]:
+        """Texts as a tokenizer has them, and that some are cut."""
         for row, text in enumerate(strings):
             if not is_utf8(text):
                 raise ValueError(
@@ -197,8 +205,9 @@ class TextMasker:
                 )
         limit = longest_input(self.tokenizer, self.max_length)
         encoded, n_cut = tokenize(self.tokenizer, strings, limit)
+        doubt = None
         if n_cut:
-            warn_user(
+            doubt = (
                 f"{n_cut} of {len(strings)} texts have more than {limit} tokens and were cut; "
                 "what was cut is no player. max_length= sets the limit."
             )
@@ -213,7 +222,7 @@ class TextMasker:
             )
             spans.append(found)
             players.append(player)
-        return Texts(strings, spans, [own.ids for own in encoded], players)
+        return Texts(strings, spans, [own.ids for own in encoded], players), doubt
 
     def fit(self, X: Any, rng: np.random.Generator | None = None) -> TextMasker:
         """Count the players of the longest text.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -49,10 +48,7 @@ def check_savable(explainer: Any, masker: Any, X: Any) -> None:
         if why is not None:
             warn_user(f"This explainer can be pickled, but not saved: {why}")
         return
-    with warnings.catch_warnings():
-        # what there is to say of X is said by fit
-        warnings.simplefilter("ignore")
-        table = masker.wrap(X)
+    table = masker.wrap(X)
     if isinstance(table, Table):
         _check_table(table)
 

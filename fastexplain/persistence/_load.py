@@ -84,6 +84,9 @@ def load(path: str | os.PathLike[str], model: Any = None) -> Any:
     except ImportError as error:
         cure = "Install what is missing."
         raise LoadError(folder / CONFIG, f"cannot be loaded here ({error})", cure) from error
+    except (Warning, MemoryError):
+        # warnings that the user has made errors, and too little memory, are no damage
+        raise
     except Exception as error:
         # whatever a value leads to that nobody has thought of: what is not as `save` writes it
         # is damage, and no half of an explainer is handed out

@@ -143,12 +143,8 @@ def decode_value(value: Any, depth: int = 0) -> Any:
         raise ValueError(f"{shown(content)} is no {tag} ({error})") from error
 
 
-def _encode_datetime(value: datetime) -> list[Any]:
-    naive = value.replace(tzinfo=None, fold=0)
-    return [naive.isoformat(), value.fold, encode_zone(value.tzinfo)]
-
-
-def _encode_time(value: time) -> list[Any]:
+def _encode_time(value: datetime | time) -> list[Any]:
+    """Text without a zone, fold, and zone."""
     naive = value.replace(tzinfo=None, fold=0)
     return [naive.isoformat(), value.fold, encode_zone(value.tzinfo)]
 
@@ -243,7 +239,7 @@ def _text(content: Any) -> str:
 _PLAIN: dict[type, tuple[str, Callable[[Any], Any]]] = {
     bytes: ("bytes", lambda v: base64.b64encode(v).decode()),
     date: ("date", date.isoformat),
-    datetime: ("datetime", _encode_datetime),
+    datetime: ("datetime", _encode_time),
     time: ("time", _encode_time),
     timedelta: ("timedelta", lambda v: [v.days, v.seconds, v.microseconds]),
     Decimal: ("decimal", str),

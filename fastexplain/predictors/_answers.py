@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["Select", "answer_names", "check_select", "part_of", "parts_with_rows", "settled"]
+__all__ = [
+    "Select",
+    "answer_names",
+    "check_select",
+    "column_labels",
+    "part_of",
+    "parts_with_rows",
+    "settled",
+]
 
 #: a key or attribute, a position, or a function of the whole answer
 Select = str | int | Callable[[Any], Any] | None
@@ -52,7 +60,9 @@ def parts_with_rows(answer: Any, rows: int) -> dict[str | int, Any] | None:
         return None
     shapes = {key: tuple(getattr(part, "shape", ())) for key, part in parts.items()}
     if isinstance(answer, list) and len(answer) == rows and len(set(shapes.values())) == 1:
-        return None  # one row each
+        # one row each; `check_square` sees where they are not
+        if len(shapes[0]) < 2:
+            return None
     return {key: parts[key] for key, shape in shapes.items() if shape and shape[0] == rows}
 
 
@@ -69,7 +79,8 @@ def _selected(answer: Any, select: str | int | Callable[[Any], Any]) -> Any:
             return answer[select]
     known = "one part" if parts is None else f"the parts {list(parts)}"
     raise ValueError(
-        f"select={select!r} is not in the model's answer, a {type(answer).__name__} of {known}."
+        f"select={select!r} is not in the model's answer, a {type(answer).__name__} of {known}. "
+        "Choose what is there, or give a function of the answer."
     )
 
 
@@ -122,14 +133,24 @@ def settled(answer: Any, rows: int, select: Select = None) -> Select:
     return next(iter(parts))
 
 
-def answer_names(answer: Any, columns: int) -> list[str] | None:
-    """Names that a data frame or Series gives its columns; None where it numbers them."""
-    names = getattr(answer, "columns", None)
-    if names is None:
+def column_labels(answer: Any) -> list[str] | None:
+    """Labels of the columns of a data frame, or the name of a Series; None for other answers."""
+    labels = getattr(answer, "columns", None)
+    if labels is None:
         # the name of a Series of one column
         name = getattr(answer, "name", None)
-        names = [name] if hasattr(answer, "dtype") and isinstance(name, str) else []
-    found = list(names)
-    if len(found) != columns or not any(isinstance(name, str) for name in found):
+        return [name] if hasattr(answer, "dtype") and isinstance(name, str) else None
+    found = list(labels)
+    # the columns of tables of other libraries may be the columns themselves
+    if not hasattr(answer, "iloc") and not all(isinstance(label, str) for label in found):
         return None
-    return [str(name) for name in found]
+    return [str(label) for label in found]
+
+
+def answer_names(answer: Any, columns: int) -> list[str] | None:
+    """Names that a data frame or Series gives its columns; None where it numbers them."""
+    found = column_labels(answer)
+    if found is None or len(found) != columns:
+        return None
+    labels = getattr(answer, "columns", found)
+    return found if any(isinstance(label, str) for label in labels) else None

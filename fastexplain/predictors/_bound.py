@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -24,12 +24,15 @@ class Bound:
         What the user passed: the method itself, or a ``functools.partial`` of it.
     plain : bool
         Whether the method is called without further arguments.
+    keywords : dict
+        The further arguments that have a name.
     """
 
     owner: Any
     name: str
     call: Callable[[Any], Any]
     plain: bool
+    keywords: dict[str, Any] = field(default_factory=dict)
 
 
 def bound_to(function: Any) -> Bound | None:
@@ -43,7 +46,10 @@ def bound_to(function: Any) -> Bound | None:
     True
     """
     method, plain = function, True
+    keywords: dict[str, Any] = {}
     while isinstance(method, partial):
+        # those of the outer partial win
+        keywords = {**method.keywords, **keywords}
         plain = plain and not method.args and not method.keywords
         method = method.func
     owner, name = getattr(method, "__self__", None), getattr(method, "__name__", None)
@@ -52,7 +58,7 @@ def bound_to(function: Any) -> Bound | None:
         return None
     if type(owner).__name__ == "module" or not hasattr(owner, name):
         return None
-    return Bound(owner, name, function, plain)
+    return Bound(owner, name, function, plain, keywords)
 
 
 def owner_of(model: Any) -> Any:

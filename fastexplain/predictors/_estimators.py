@@ -2,106 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from fastexplain.predictors._answers import answer_names
+from fastexplain.predictors._answers import Select, answer_names, part_of
 from fastexplain.predictors._bound import Bound
-from fastexplain.predictors._margins import margin_call
+from fastexplain.predictors._calls import ArrayCall, Method, check_square
+from fastexplain.predictors._labels import (
+    asks_for_scores,
+    check_binary_labels,
+    estimator_type,
+    is_classifier,
+    is_estimator,
+    is_multilabel,
+    knows_labels,
+    label_classes,
+    predicts_indicators,
+    refuse_classifier,
+    refuse_labels,
+)
+from fastexplain.predictors._margins import (
+    LogOdds,
+    SecondClass,
+    is_tables,
+    margin_call,
+    pair_cure,
+    scores_classes,
+)
 from fastexplain.predictors._matrix import ask, n_rows, to_matrix
-from fastexplain.predictors._meaning import Meaning, OutputError, check_finite, declared, guessed
-from fastexplain.predictors._predictor import ArrayCall, Method, Predictor, build_predictor
+from fastexplain.predictors._meaning import Meaning, OutputError, declared, guessed
+from fastexplain.predictors._predictor import Predictor, build_predictor
 
-__all__ = ["estimator_type", "is_estimator", "read_bound", "read_estimator"]
+__all__ = ["read_bound", "read_estimator"]
 
 Reading = tuple[Predictor, str | None]
 
-# what predict answers that is no quantity
-_LABELS = {"clusterer": "clusters", "outlier_detector": "inliers and outliers"}
 
-
-def is_estimator(model: Any) -> bool:
-    """Whether the model predicts, or says that it will once it is fitted."""
-    if hasattr(model, "predict_proba") or hasattr(model, "predict"):
-        return True
-    return estimator_type(model) in ("classifier", "regressor")
-
-
-def estimator_type(model: Any) -> str | None:
-    """Kind of estimator that scikit-learn's tags name: "classifier", "regressor", or None."""
-    try:
-        return get_tags(model).estimator_type
-    except Exception:
-        # models of other libraries have no tags, or tags that only work once fitted
-        return getattr(model, "_estimator_type", None)
-
-
-def _is_classifier(model: Any) -> bool:
-    """Whether ``predict`` answers labels of classes."""
-    kind = estimator_type(model)
-    if kind is not None:
-        return kind == "classifier"
-    return hasattr(model, "predict_proba") or hasattr(model, "classes_")
-
-
-@dataclass(frozen=True, eq=False)
-class _SecondClass:
-    """Probability of the second class of every label, from one ``predict_proba`` a label."""
-
-    model: Any
-
-    def __call__(self, X: Any) -> np.ndarray:
-        parts = self.model.predict_proba(X)
-        return np.column_stack([to_matrix(part, n_rows(X), 2)[:, 1] for part in parts])
-
-
-def _label_classes(model: Any) -> list[np.ndarray] | None:
-    """Classes of every label of a multi-output classifier; None for all others."""
-    classes = getattr(model, "classes_", None)
-    if isinstance(classes, list | tuple) and all(np.ndim(part) == 1 for part in classes):
-        return [np.asarray(part) for part in classes]
-    return None
-
-
-def _check_binary_labels(counts: list[int]) -> None:
-    """Raise unless every label of a multi-output classifier has two classes."""
-    for label, count in enumerate(counts):
-        if count != 2:
-            what = "a single class" if count == 1 else f"{count} classes"
-            raise ValueError(
-                f"label {label} of the multi-output classifier has {what}; every label must "
-                "have two. Explain such a label with a classifier of its own, or drop it"
-            )
-
-
-def _predicts_indicators(model: Any, sample: Any, columns: int) -> bool:
-    """Whether ``predict`` answers a column of zeros and ones for every label."""
-    if not hasattr(model, "predict"):
-        return False
-    labels = ask(Method(model, "predict"), sample)
-    return np.shape(labels) == (n_rows(sample), columns)
-
-
-def _has_labels(model: Any, sample: Any, columns: int) -> bool:
-    """Whether the columns of a classifier's scores are labels that do not exclude each other."""
-    if getattr(model, "multilabel_", False) or _label_classes(model) is not None:
-        return True
-    return columns > 1 and _predicts_indicators(model, sample, columns)
-
-
-def _is_multilabel(model: Any, values: np.ndarray, sample: Any) -> bool:
-    """Whether the columns of ``predict_proba`` are labels that do not exclude each other."""
-    if getattr(model, "multilabel_", False) or _label_classes(model) is not None:
-        return True
-    check_finite(values)
-    if values.shape[1] == 1 or np.allclose(values.sum(axis=1), 1, rtol=0, atol=1e-3):
-        return False
-    # only now is it worth a second call; wrappers and pipelines show it nowhere else
-    return _predicts_indicators(model, sample, values.shape[1])
+def _asked(function: Any, sample: Any, select: Select) -> tuple[ArrayCall, Any, bool]:
+    """How a method is asked, the part of its answer that is explained, and if that is all."""
+    answer = ask(function, sample)
+    part = answer if select is None else part_of(answer, n_rows(sample), select)
+    return ArrayCall(function, select).like(part), part, part is answer
 
 
 def _read_label_list(
@@ -114,95 +58,139 @@ def _read_label_list(
             "independent labels, not classes"
         )
     tables = [to_matrix(part, n_rows(sample)) for part in answer]
-    _check_binary_labels([table.shape[1] for table in tables])
-    call = ArrayCall(_SecondClass(model))
+    check_binary_labels([table.shape[1] for table in tables])
+    call = ArrayCall(SecondClass(model))
     meaning = Meaning("multilabel", "identity", f"{_named(model)}.predict_proba of each label")
     return build_predictor(call, meaning, len(tables)), None
 
 
-def _read_probabilities(model: Any, sample: Any, output: str, function: Any = None) -> Reading:
+def _read_probabilities(
+    model: Any, sample: Any, output: str, select: Select, function: Any = None
+) -> Reading:
     """Predictor from ``predict_proba``, or from a partial of it."""
     method = Method(model, "predict_proba") if function is None else function
-    answer = ask(method, sample)
-    if isinstance(answer, list | tuple) and all(np.ndim(part) == 2 for part in answer):
-        return _read_label_list(model, answer, sample, output)
-    values = to_matrix(answer, n_rows(sample))
-    reason = f"{_named(model)}.predict_proba"
+    call, part, whole = _asked(method, sample, select)
+    if whole and is_tables(part):
+        return _read_label_list(model, part, sample, output)
+    values = to_matrix(part, n_rows(sample))
+    columns, reason = values.shape[1], f"{_named(model)}.predict_proba"
+    classes = getattr(model, "classes_", None) if whole else _classes_of_part(model, select)
     if output != "auto":
         meaning = declared(values, output)
-    elif _is_multilabel(model, values, sample):
-        _check_binary_labels([len(part) for part in _label_classes(model) or []])
+    elif not whole:
+        # what the user makes of the answer shows in its numbers alone
+        meaning = guessed(values, torch_module=False)
+    elif is_multilabel(model, values, sample):
+        check_binary_labels([len(part) for part in label_classes(model) or []])
         meaning = declared(values, "multilabel", reason=reason)
-    elif values.shape[1] == 1:
+    elif columns == 1:
         meaning = declared(values, "probability", reason=reason)
     else:
         meaning = guessed(values, torch_module=False)
-        if meaning.doubt is None:
-            meaning = replace(meaning, reason=reason)
-    names = answer_names(answer, values.shape[1])
-    meaning = replace(meaning, classes=getattr(model, "classes_", None), names=names)
-    return build_predictor(ArrayCall(method), meaning, values.shape[1]), meaning.doubt
+    if output == "auto" and whole and meaning.doubt is None:
+        meaning = replace(meaning, reason=reason)
+    names = answer_names(part, columns)
+    meaning = replace(meaning, classes=_in_order(classes, names), names=names)
+    return build_predictor(call, meaning, columns), meaning.doubt
 
 
-def _read_scores(model: Any, sample: Any, output: str, classifier: bool) -> Reading:
+def _classes_of_part(model: Any, select: Select) -> np.ndarray | None:
+    """Classes of the label whose table is selected; None for what a function selects."""
+    classes = label_classes(model)
+    if classes is None or not isinstance(select, int):
+        return None
+    return classes[select] if -len(classes) <= select < len(classes) else None
+
+
+def _in_order(classes: Any, names: list[str] | None) -> Any:
+    """Classes in the order of the columns of a data frame that is named after them."""
+    if classes is None or names is None:
+        return classes
+    own = [str(label) for label in np.asarray(classes).tolist()]
+    if len(set(own)) < len(own) or sorted(own) != sorted(names):
+        return classes
+    return np.asarray(classes)[[own.index(name) for name in names]]
+
+
+def _read_scores(
+    model: Any, sample: Any, output: str, classifier: bool, select: Select = None
+) -> Reading:
     """Predictor from raw scores: as they are ("margin"), or through a link."""
     # log-odds would only be turned into probabilities again
     call, how = margin_call(model, classifier and output == "margin", output)
-    values = call(sample)
+    several = classifier and _has_labels(model, sample, call)
+    if isinstance(call.function, LogOdds):
+        if several:
+            check_binary_labels([len(part) for part in label_classes(model) or []])
+        call = ArrayCall(replace(call.function, pair=not several))
+    call, part, whole = _asked(call.function, sample, select)
+    values = to_matrix(part, n_rows(sample))
     columns = values.shape[1]
-    several = classifier and _has_labels(model, sample, columns)
     if several and output == "logits":
         raise OutputError(
             "output='logits' means classes that exclude each other, but the classifier has "
             "independent labels"
         )
     meaning = declared(values, output, reason=f"output={output!r}: {_named(model)}, {how}")
-    if not several and classifier:
+    if not whole or not classifier:
+        pass  # nothing is known of the columns
+    elif several:
+        if meaning.output == "margin":
+            names = [f"label_{k}" for k in range(columns)]
+            meaning = replace(meaning, output="regression", names=names)
+    elif how == "decision_function" and not scores_classes(model, sample, values):
+        if output != "margin":
+            raise OutputError(
+                f"output={output!r} needs a score for each class, but the {columns} columns of "
+                f"{_named(model)}.decision_function are none, such as pairs of classes: "
+                f"{pair_cure(model)}"
+            )
+        meaning = replace(meaning, output="regression", reason=_no_classes(model, columns))
+    else:
         meaning = replace(meaning, classes=getattr(model, "classes_", None))
-    if several and meaning.output == "margin":
-        names = [f"label_{k}" for k in range(columns)]
-        meaning = replace(meaning, output="regression", names=names)
     return build_predictor(call, meaning, columns), None
 
 
-def _read_predictions(model: Any, sample: Any, output: str) -> Reading:
+def _has_labels(model: Any, sample: Any, call: ArrayCall) -> bool:
+    """Whether the columns of a classifier's scores are labels that do not exclude each other."""
+    if knows_labels(model):
+        return True
+    odds = call.function if isinstance(call.function, LogOdds) else None
+    # two labels look like two classes, of which the second is meant
+    raw = call if odds is None else ArrayCall(replace(odds, pair=False))
+    return predicts_indicators(model, sample, raw(sample).shape[1])
+
+
+def _no_classes(model: Any, columns: int) -> str:
+    return (
+        f"{_named(model)}.decision_function, whose {columns} columns are not one for each class, "
+        "explained as plain values"
+    )
+
+
+def _read_predictions(model: Any, sample: Any, output: str, select: Select) -> Reading:
     """Predictor from ``predict`` of a regressor, or of a model that does not say what it is."""
     kind = estimator_type(model)
-    if output == "auto" and kind in _LABELS:
-        raise ValueError(
-            f"{type(model).__name__}.predict answers labels of {_LABELS[kind]}; pass a function "
-            "of scores such as model.score_samples, or a distance, instead"
-        )
-    method = Method(model, "predict")
-    answer = ask(method, sample)
-    values = to_matrix(answer, n_rows(sample))
+    if output != "regression":
+        refuse_labels(model)
+    call, part, _ = _asked(Method(model, "predict"), sample, select)
+    values = to_matrix(part, n_rows(sample))
+    check_square(call, sample, values.shape[1])
     if output != "auto":
         meaning = declared(values, output)
     elif kind == "regressor":
         meaning = Meaning("regression", "identity", f"the regressor {_named(model)}")
     else:
         meaning = guessed(values, torch_module=False)
-    meaning = replace(meaning, names=answer_names(answer, values.shape[1]))
-    return build_predictor(ArrayCall(method), meaning, values.shape[1]), meaning.doubt
+    meaning = replace(meaning, names=answer_names(part, values.shape[1]))
+    return build_predictor(call, meaning, values.shape[1]), meaning.doubt
 
 
 def _named(model: Any) -> str:
     return type(model).__name__
 
 
-def _refuse_labels(model: Any, sample: Any) -> NoReturn:
-    """Raise for a classifier that knows no probabilities, naming the cure."""
-    # a model that is not fitted says so itself, which is the better message
-    ask(Method(model, "predict"), sample)
-    scores = ", or say output='logits' or 'margin' to use its decision_function"
-    raise ValueError(
-        f"{type(model).__name__} is a classifier without predict_proba: wrap it in "
-        "sklearn.calibration.CalibratedClassifierCV and fit that"
-        f"{scores if hasattr(model, 'decision_function') else ''}"
-    )
-
-
-def read_estimator(model: Any, sample: Any, output: str) -> Reading:
+def read_estimator(model: Any, sample: Any, output: str, select: Select = None) -> Reading:
     """Predictor of an estimator.
 
     Parameters
@@ -213,6 +201,8 @@ def read_estimator(model: Any, sample: Any, output: str) -> Reading:
         Rows to probe it with.
     output : str
         One of `CHOICES`.
+    select : str, int, callable or None
+        Which part of an answer is explained.
 
     Returns
     -------
@@ -233,22 +223,23 @@ def read_estimator(model: Any, sample: Any, output: str) -> Reading:
         check_is_fitted(model)  # stacked models show what they can do only once fitted
     kind = estimator_type(model)
     has_probabilities = hasattr(model, "predict_proba") and kind != "regressor"
-    classifier = has_probabilities or _is_classifier(model)
+    classifier = has_probabilities or is_classifier(model)
     if output == "margin" or (output in ("logits", "multilabel_logits") and classifier):
-        return _read_scores(model, sample, output, classifier)
+        return _read_scores(model, sample, output, classifier, select)
     if output == "regression" and (kind == "classifier" or not hasattr(model, "predict")):
         raise OutputError(
             f"output='regression' does not fit the classifier {type(model).__name__}, whose "
-            "labels are no quantity"
+            "labels are no quantity; model.predict with output='regression' explains numeric ones "
+            "as plain values"
         )
     if has_probabilities and output != "regression":
-        return _read_probabilities(model, sample, output)
+        return _read_probabilities(model, sample, output, select)
     if classifier and output != "regression":
-        _refuse_labels(model, sample)
-    return _read_predictions(model, sample, output)
+        refuse_classifier(model, sample)
+    return _read_predictions(model, sample, output, select)
 
 
-def read_bound(bound: Bound, sample: Any, output: str) -> Reading | None:
+def read_bound(bound: Bound, sample: Any, output: str, select: Select = None) -> Reading | None:
     """Predictor of a method of an estimator; None where its name says nothing.
 
     ``model.predict`` of a regressor is a regression, ``model.predict_proba`` brings the names
@@ -260,6 +251,8 @@ def read_bound(bound: Bound, sample: Any, output: str) -> Reading | None:
     sample : ndarray or data frame of shape (B, p)
     output : str
         One of `CHOICES`.
+    select : str, int, callable or None
+        Which part of an answer is explained.
 
     Returns
     -------
@@ -273,18 +266,20 @@ def read_bound(bound: Bound, sample: Any, output: str) -> Reading | None:
     """
     model, name = bound.owner, bound.name
     if name == "predict_proba":
-        return _read_probabilities(model, sample, output, None if bound.plain else bound.call)
+        function = None if bound.plain else bound.call
+        return _read_probabilities(model, sample, output, select, function)
+    predicts = name == "predict" and is_estimator(model)
+    if predicts and output != "regression" and not asks_for_scores(bound):
+        refuse_labels(model)
     if not bound.plain:
         return None
-    if name == "predict" and is_estimator(model):
-        if output == "auto" and _is_classifier(model):
-            probable = hasattr(model, "predict_proba")
-            cure = "model.predict_proba, or the model itself" if probable else "the model itself"
-            raise ValueError(
-                f"{_named(model)}.predict answers labels of classes, which are no quantity: pass "
-                f"{cure}. output='regression' explains numeric labels as plain values."
-            )
-        return _read_predictions(model, sample, output)
+    if predicts:
+        return _read_predictions(model, sample, output, select)
+    if select is not None:
+        return None
+    if name == "decision_function" and is_classifier(model):
+        if output in ("logits", "multilabel_logits"):
+            return _read_scores(model, sample, output, classifier=True)
     scores = name in ("decision_function", "predict_log_proba", "score_samples")
     if scores and output in ("auto", "margin", "regression"):
         return _read_plain_scores(bound, sample, output)
@@ -294,14 +289,21 @@ def read_bound(bound: Bound, sample: Any, output: str) -> Reading | None:
 def _read_plain_scores(bound: Bound, sample: Any, output: str) -> Reading:
     """Predictor of scores by a method whose name says that they are some."""
     model = bound.owner
-    call = ArrayCall(Method(model, bound.name))
-    values = call(sample)
+    call, part, _ = _asked(Method(model, bound.name), sample, None)
+    values = to_matrix(part, n_rows(sample))
     columns = values.shape[1]
     reason = f"{_named(model)}.{bound.name}"
     classes = getattr(model, "classes_", None)
-    one_each = isinstance(classes, np.ndarray) and len(classes) in (columns, 2 * (columns == 1))
-    if output != "regression" and one_each and not _has_labels(model, sample, columns):
-        return build_predictor(
-            call, Meaning("margin", "identity", reason, classes=classes), columns
-        ), None
-    return build_predictor(call, Meaning("regression", "identity", reason), columns), None
+    plain = Meaning("regression", "identity", reason)
+    if output == "regression" or not isinstance(classes, np.ndarray):
+        return build_predictor(call, plain, columns), None
+    if knows_labels(model) or predicts_indicators(model, sample, columns):
+        return build_predictor(call, plain, columns), None
+    one_each = len(classes) in (columns, 2 * (columns == 1))
+    if bound.name == "decision_function":
+        one_each = one_each and scores_classes(model, sample, values)
+    if not one_each:
+        plain = replace(plain, reason=_no_classes(model, columns))
+        return build_predictor(call, plain, columns), None
+    meaning = Meaning("margin", "identity", reason, classes=classes)
+    return build_predictor(call, meaning, columns), None

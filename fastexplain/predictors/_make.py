@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,17 +20,19 @@ from fastexplain.predictors._boosters import (
     read_xgboost,
 )
 from fastexplain.predictors._bound import bound_to, owner_of
-from fastexplain.predictors._estimators import is_estimator, read_bound, read_estimator
+from fastexplain.predictors._calls import ArrayCall, check_square
+from fastexplain.predictors._estimators import read_bound, read_estimator
 from fastexplain.predictors._huggingface import read_tokens
 from fastexplain.predictors._images import read_images
+from fastexplain.predictors._labels import is_estimator
 from fastexplain.predictors._matrix import ask, describe, is_texts, n_rows, some_rows, to_matrix
 from fastexplain.predictors._meaning import CHOICES, OutputError, declared, guessed
-from fastexplain.predictors._parts import ModelParts, is_tokens, parts_of
+from fastexplain.predictors._parts import ModelParts, is_tokens, parts_of, refuse_wrappers
 from fastexplain.predictors._pipelines import refuse_pipeline
-from fastexplain.predictors._predictor import ArrayCall, Predictor, build_predictor, with_names
+from fastexplain.predictors._predictor import Predictor, build_predictor, with_names
 from fastexplain.predictors._torch import read_torch
 
-__all__ = ["make_predictor", "probe_size"]
+__all__ = ["make_predictor", "probe_size", "read_predictor"]
 
 _PROBE_ROWS = 64
 _FEWEST_ROWS = 8
@@ -53,6 +54,7 @@ def _check_model(model: Any) -> None:
             f"such as {model.__name__}(...).fit(X, y)"
         )
     refuse_pipeline(model)
+    refuse_wrappers(model)
     if parts_of(model).module is not None or is_estimator(model) or callable(model):
         return
     if isinstance(model, tuple | list) and any(isinstance(m, torch.nn.Module) for m in model):
@@ -92,30 +94,29 @@ class _Reader:
             raise TypeError(
                 f"token ids are for torch modules; {describe(model)} is none. Give it the texts"
             )
-        if self.select is not None:
-            return self._function(output)
         bound = bound_to(model)
         booster = owner_of(model) if bound is None or bound.name == "predict" else None
         # boosters have predict, too, but their objective says more than their numbers
         if is_xgboost_booster(booster):
-            return read_xgboost(booster, sample, output)
+            given = {} if bound is None else bound.keywords
+            return read_xgboost(booster, sample, output, given, self.select)
         if is_lightgbm_booster(booster) and (bound is None or bound.plain):
-            return read_lightgbm(booster, sample, output)
-        found = None if bound is None else read_bound(bound, sample, output)
+            return read_lightgbm(booster, sample, output, self.select)
+        found = None if bound is None else read_bound(bound, sample, output, self.select)
         if found is not None:
             return found
         if is_estimator(model):
-            return read_estimator(model, sample, output)
+            return read_estimator(model, sample, output, self.select)
         return self._function(output)
 
     def _function(self, output: str) -> Reading:
         """Predictor of a plain function of tables."""
-        function = self.model if callable(self.model) else self.model.predict
-        answer = ask(function, self.sample)
+        answer = ask(self.model, self.sample)
         count = n_rows(self.sample)
-        call = ArrayCall(function, settled(answer, count, self.select))
+        call = ArrayCall(self.model, settled(answer, count, self.select))
         part = ArrayCall(lambda _: answer, call.select).raw(self.sample)
-        values = to_matrix(part, count)
+        values, call = to_matrix(part, count), call.like(part)
+        check_square(call, self.sample, values.shape[1])
         if output == "auto":
             meaning = guessed(values, torch_module=False, rows=self.rows)
         else:
@@ -154,16 +155,14 @@ class _Reader:
     def choices(self, without: str) -> list[str]:
         """Values of ``output=`` that the model's answers fit."""
         found = []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for output in CHOICES:
-                if output == without:
-                    continue
-                try:
-                    self.read(output)
-                except Exception:
-                    continue
-                found.append(output)
+        for output in CHOICES:
+            if output == without:
+                continue
+            try:
+                self.read(output)
+            except Exception:
+                continue
+            found.append(output)
         return found
 
 
@@ -213,7 +212,8 @@ def make_predictor(
         "multilabel" then puts a sigmoid on each of them.
     output_names : sequence of str, optional
         Names of the outputs. Default: those of the model's classes, of its ``config.id2label``,
-        or of the columns of a data frame that it answers.
+        or of the columns of a data frame that it answers. The model's own names cannot be given
+        in another order.
     select : str, int or callable, optional
         Which part is explained where the model answers a dict, tuple or list: a key, a
         position, or a function of the answer. Not needed where one part alone has a row for
@@ -254,6 +254,27 @@ def make_predictor(
     >>> predictor(X).shape
     (4, 2)
     """
+    predictor, doubt = read_predictor(model, X, output, output_names, select)
+    if doubt is not None:
+        warn_user(doubt)
+    return predictor
+
+
+def read_predictor(
+    model: Any, X: Any, output: str, output_names: Sequence[str] | None, select: Select
+) -> Reading:
+    """A predictor, and what there is to warn about, which is not done here.
+
+    Parameters
+    ----------
+    model, X, output, output_names, select
+        See `make_predictor`.
+
+    Returns
+    -------
+    predictor : Predictor
+    doubt : str or None
+    """
     if output not in CHOICES:
         raise ValueError(f"output must be one of {', '.join(CHOICES)}; got {output!r}")
     check_select(select)
@@ -275,7 +296,4 @@ def make_predictor(
         ) from error
     if is_texts(sample):
         predictor = replace(predictor, takes="texts")
-    predictor = with_names(predictor, output_names)
-    if doubt is not None:
-        warn_user(doubt)
-    return predictor
+    return with_names(predictor, output_names), doubt

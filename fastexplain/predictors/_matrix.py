@@ -188,14 +188,31 @@ def native_numbers(values: np.ndarray) -> np.ndarray | None:
     -------
     ndarray or None
         In native byte order; unsigned whole numbers of several bytes as int64.
+
+    Raises
+    ------
+    ValueError
+        A number is larger than those of int64.
     """
     if values.dtype.kind not in "biuf":
         return None
     if values.dtype.kind == "u" and values.dtype.itemsize > 1:
+        _refuse_beyond_int64(values)
         return values.astype(np.int64)  # not every version of torch has unsigned types
     if values.dtype.itemsize > 8:
         return values.astype(np.float64)
     return np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
+
+
+def _refuse_beyond_int64(values: np.ndarray) -> None:
+    """Raise for whole numbers that torch has not: as int64 they would be negative ones."""
+    largest, most = int(values.max(initial=0)), np.iinfo(np.int64).max
+    if largest > most:
+        raise ValueError(
+            f"X holds {largest} ({values.dtype}); the whole numbers of torch end at {most}. Number "
+            "codes anew from 0 on (pandas.factorize) before the module is trained; give amounts "
+            "as floats, X.astype(float)"
+        )
 
 
 def _refuse_scored_labels(answer: Any) -> None:

@@ -6,6 +6,7 @@ the part that turns texts or images into its inputs. Both are recognised by what
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from fastexplain.predictors._bound import bound_to
 from fastexplain.predictors._pipelines import OPENED_TASKS, is_pipeline, pipeline_task
 
-__all__ = ["ModelParts", "is_tokens", "parts_of"]
+__all__ = ["ModelParts", "is_tokens", "parts_of", "refuse_wrappers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +62,38 @@ def _module_of(part: Any) -> torch.nn.Module | None:
     if isinstance(part, torch.nn.Module):
         original = getattr(part, "_orig_mod", None)
         return original if isinstance(original, torch.nn.Module) else part
+    # what has a call of its own does more than the module that it holds
+    opened = not callable(part) or _is_cross_encoder(part)
+    return _held_module(part) if opened else None
+
+
+def _held_module(part: Any) -> torch.nn.Module | None:
+    """The torch module that an object holds as ``model``, if it is not there to encode inputs."""
     held = getattr(part, "model", None)
     # what encodes texts or images itself may hold a module, too
-    if isinstance(held, torch.nn.Module) and not _prepares(part):
-        return held
-    return None
+    return held if isinstance(held, torch.nn.Module) and not _prepares(part) else None
+
+
+def _is_cross_encoder(part: Any) -> bool:
+    """Whether it is a CrossEncoder of sentence-transformers, which is not imported to look."""
+    known = getattr(sys.modules.get("sentence_transformers"), "CrossEncoder", None)
+    return isinstance(known, type) and isinstance(part, known)
+
+
+def refuse_wrappers(model: Any) -> None:
+    """Raise a TypeError for a pair of which one part calls the module that it holds itself."""
+    pair = isinstance(model, tuple | list) and len(model) == 2
+    if not pair or parts_of(model).module is not None:
+        return
+    for part in model:
+        if isinstance(part, type) or isinstance(part, torch.nn.Module) or not callable(part):
+            continue
+        if _held_module(part) is not None:
+            raise TypeError(
+                f"the {type(part).__name__} in the pair has a __call__ of its own, which does more "
+                "than the torch module that it holds as .model. Pass the module in its place to "
+                "explain that, or a function of the samples that calls the whole"
+            )
 
 
 def _prepares(part: Any) -> bool:

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
-from fastexplain.predictors._answers import Select, part_of
+from fastexplain.predictors._calls import Call
 from fastexplain.predictors._links import apply_link
-from fastexplain.predictors._matrix import ask, n_rows, to_matrix
+from fastexplain.predictors._matrix import n_rows
 from fastexplain.predictors._meaning import Meaning
 
-__all__ = ["ArrayCall", "Call", "Method", "Predictor", "build_predictor", "with_names"]
-
-
-class Call(Protocol):
-    """A model's raw answers as a checked matrix."""
-
-    def __call__(self, X: Any, columns: int | None = None) -> Any:
-        """Return the answers of shape (B, C), where C must be ``columns`` if it is given."""
-        ...  # pragma: no cover
-
-
-@dataclass(frozen=True, eq=False)
-class Method:
-    """A method of a model by name, so that it is found anew after pickling."""
-
-    model: Any
-    name: str
-
-    def __call__(self, X: Any) -> Any:
-        """Return ``model.name(X)``."""
-        return getattr(self.model, self.name)(X)
-
-
-@dataclass(frozen=True, eq=False)
-class ArrayCall:
-    """Raw answers of a function outside torch, as float64 matrices.
-
-    Attributes
-    ----------
-    function : callable
-    select : str, int, callable or None
-        Which part of an answer of several parts is explained.
-    """
-
-    function: Callable[[Any], Any]
-    select: Select = None
-
-    def __call__(self, X: Any, columns: int | None = None) -> np.ndarray:
-        """Return ``function(X)`` as an ndarray of shape (B, C)."""
-        return to_matrix(self.raw(X), n_rows(X), columns)
-
-    def raw(self, X: Any) -> Any:
-        """Return the part of ``function(X)`` that is explained, as it comes."""
-        return part_of(ask(self.function, X), n_rows(X), self.select)
+__all__ = ["Predictor", "build_predictor", "with_names"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +250,8 @@ def with_names(predictor: Predictor, names: Sequence[str] | None) -> Predictor:
     TypeError
         `names` is a single string.
     ValueError
-        They are not one for each output, or repeat.
+        They are not one for each output, repeat, or give the model's own name of one output to
+        another.
     """
     if names is None:
         return predictor
@@ -307,4 +265,22 @@ def with_names(predictor: Predictor, names: Sequence[str] | None) -> Predictor:
         )
     if len(set(given)) < len(given):
         raise ValueError(f"output_names repeats a name: {given}. Give each output its own.")
+    own = _own_names(predictor)
+    first = len(own) - predictor.n_outputs  # a single score speaks for the second of two classes
+    for place, name in enumerate(given):
+        if name in own and own[first + place] != name:
+            raise ValueError(
+                f"output_names gives the name {name!r} to the output that the model calls "
+                f"{own[first + place]!r}: its own names are {own[first:]}, in this order. Give the "
+                "names in the order of the outputs, or names that the model has not."
+            )
     return replace(predictor, output_names=given)
+
+
+def _own_names(predictor: Predictor) -> list[str]:
+    """Names that the model or its answers give, of both classes for a single score; or none."""
+    meaning = predictor._meaning
+    known = predictor.classes if meaning.classes is not None else None
+    if meaning.names is not None and len(meaning.names) == predictor.n_outputs:
+        return list(meaning.names)
+    return [] if known is None else [str(label) for label in known.tolist()]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fastexplain._same_answers import changes
 from fastexplain._warnings import warn_user
 from fastexplain.maskers import TabularMasker
 from fastexplain.maskers._baselines import cells_as_row, first_cell
@@ -26,8 +27,6 @@ __all__ = [
 ]
 
 _FINGERPRINT_ROWS = 16
-# of the spread of an output, and last digits of it, that make another model
-_CHANGED, _LAST_DIGITS = 1e-3, 2
 
 
 def encode_encoder(encoder: TabularEncoder) -> list[dict[str, Any]]:
@@ -134,12 +133,8 @@ def warn_if_changed(fingerprint: torch.Tensor, answers: torch.Tensor) -> None:
             f"{tuple(now.shape)}; at fit it was {tuple(before.shape)}. Attach the model that was "
             "explained, or fit again."
         )
-    gap = (before - now).abs().amax(dim=0)
-    spread = before.amax(dim=0) - before.amin(dim=0)
-    rounding = _LAST_DIGITS * _precision(before) * before.abs().amax(dim=0)
-    # a last digit is what other processors and batches change, too
-    limit = torch.maximum(_CHANGED * spread, rounding)
-    if bool((gap > limit).any()):
+    gap, spread, limit = changes(before.numpy(), now.numpy())
+    if (gap > limit).any():
         worst = int((gap - limit).argmax())
         warn_user(
             f"The attached model is not the one that was explained: its outputs differ by up to "
@@ -147,10 +142,3 @@ def warn_if_changed(fingerprint: torch.Tensor, answers: torch.Tensor) -> None:
             f"{float(spread[worst]):.3g}. Its explanations are of the old model; fit again for the "
             "new one."
         )
-
-
-def _precision(answers: torch.Tensor) -> torch.Tensor:
-    """Relative rounding of each output's numbers (K,): that of single precision, if these are."""
-    single = (answers.float().double() == answers).all(dim=0)
-    least, most = (torch.finfo(kind).eps for kind in (torch.float32, torch.float64))
-    return torch.where(single, least, most)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -148,11 +147,9 @@ def common_texts(masker: Any) -> Texts:
     subjects = ["the film", "this book", "my order", "the new system"]
     verdicts = ["is very good", "was not bad at all", "is terrible and slow", "works as expected"]
     sentences = [f"{subject} {verdict}." for subject in subjects for verdict in verdicts]
-    with warnings.catch_warnings():
-        # that they are cut to max_length is nobody's loss
-        warnings.simplefilter("ignore")
-        texts = masker.wrap(sentences)
-        if texts.sizes.any():
-            return texts
+    # that they are cut to max_length is nobody's loss
+    texts, _ = masker._read(sentences)
+    if not texts.sizes.any():
         tokens = sorted(masker.tokenizer.get_vocab())[:64]
-        return masker.wrap([" ".join(tokens[start:]) for start in range(0, len(tokens), 4)])
+        texts, _ = masker._read([" ".join(tokens[k:]) for k in range(0, len(tokens), 4)])
+    return texts

@@ -8,6 +8,7 @@ from fastexplain.training._settings import (
     Fitted,
     TrainSettings,
     fabric_for,
+    load_fabric,
     where_to_train,
 )
 from fastexplain.training._trainer import Experience, Trainer
@@ -25,6 +26,7 @@ __all__ = [
     "chunk_ends",
     "collect",
     "fabric_for",
+    "load_fabric",
     "mix_rows",
     "pack_bits",
     "rows_and_mixtures",

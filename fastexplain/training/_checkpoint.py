@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -30,15 +31,17 @@ class Checkpoint:
     path : str or path-like
         The folder; made if missing.
     fingerprint : str
-        Identifies parameters, data and model of the run.
+        Identifies parameters and data of the run.
     queries : callable, optional
         How many samples this process has asked the model for so far.
+    model : ndarray of shape (n, ..., K), optional
+        The model's answers to some samples, which tell it from another.
 
     Raises
     ------
     ValueError
-        If the folder holds an unfinished run of another fingerprint, or other files, or cannot
-        be written.
+        If the folder holds an unfinished run of another fingerprint or model, or other files, or
+        cannot be written.
     RuntimeError
         If another run is using the folder.
 
@@ -53,9 +56,10 @@ class Checkpoint:
         path: str | os.PathLike[str],
         fingerprint: str,
         queries: Callable[[], int] | None = None,
+        model: np.ndarray | None = None,
     ) -> None:
         self._stage = "state"
-        self._run = Run(Path(path), fingerprint, queries)
+        self._run = Run(Path(path), fingerprint, queries, model)
         self.queries_before = self._run.queries_before
 
     @staticmethod

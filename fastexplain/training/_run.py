@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from fastexplain._same_answers import same_answers
 from fastexplain._warnings import warn_user
 from fastexplain.training._run_folder import DAMAGED, Part, RunFolder
 
@@ -22,6 +24,9 @@ _WRITING = (OSError, RuntimeError)
 
 Kept = float | list[float]
 
+# the part with the model's answers, which tell it from another
+_MODEL = "model"
+
 
 class _OtherRunError(ValueError):
     """A folder holds an unfinished run of other parameters, data or model."""
@@ -30,8 +35,14 @@ class _OtherRunError(ValueError):
 class Run:
     """One run's parts on disk, shared by the stages of its training."""
 
-    def __init__(self, path: Path, fingerprint: str, queries: Callable[[], int] | None) -> None:
-        self.path, self.fingerprint = path, fingerprint
+    def __init__(
+        self,
+        path: Path,
+        fingerprint: str,
+        queries: Callable[[], int] | None,
+        model: np.ndarray | None = None,
+    ) -> None:
+        self.path, self.fingerprint, self.model = path, fingerprint, model
         self.queries = (lambda: 0) if queries is None else queries
         self.kept: dict[str, Kept] = {}
         self.parts: dict[str, Part] = {}
@@ -70,17 +81,29 @@ class Run:
             raise
         except DAMAGED as error:
             self.warn(f"is damaged ({error}); fit starts afresh")
+        if self.model is not None and _MODEL not in self.parts:
+            part = self._written(_MODEL, {"answers": torch.from_numpy(self.model)})
+            self.parts |= {} if part is None else {_MODEL: part}
         # from here on the folder tells what it is, and files that do not count are gone
         self.commit()
 
     def _compare(self, info: dict[str, Any], folder: RunFolder) -> None:
-        if info["fingerprint"] != self.fingerprint:
-            if info["parts"] or info["pool"]:
-                raise _OtherRunError(
-                    f"{self.path} holds an unfinished run with other parameters, data or "
-                    "model. Fit with those to resume it, delete the folder to drop it, or give "
-                    "another checkpoint=."
-                )
+        begun = bool(info["parts"].keys() - {_MODEL} or info["pool"])
+        same = info["fingerprint"] == self.fingerprint
+        if begun and same and self.model is not None:
+            part = info["parts"].get(_MODEL)
+            before = folder.load(part, "cpu") if part and folder.whole(part) else None
+            if before is None:
+                self.warn("does not tell which model its run is of; fit starts afresh")
+                return
+            same = same_answers(before["answers"].numpy(), self.model)
+        if begun and not same:
+            raise _OtherRunError(
+                f"{self.path} holds an unfinished run with other parameters, data or "
+                "model. Fit with those to resume it, delete the folder to drop it, or give "
+                "another checkpoint=."
+            )
+        if not begun:
             return
         self.kept, self.queries_before = dict(info["kept"]), int(info["queries"])
         self.step = int(info["step"])
@@ -90,7 +113,7 @@ class Run:
             if part["start"] != _end(pool) or not folder.whole(part):
                 break
             pool.append(part)
-        self.parts, self.pool, self.found = parts, pool, set(parts)
+        self.parts, self.pool, self.found = parts, pool, parts.keys() - {_MODEL}
         lost = sorted(info["parts"].keys() - parts.keys())
         if len(pool) < len(info["pool"]):
             lost.append(f"answers from row {_end(pool):,} on")
@@ -188,7 +211,7 @@ class Run:
         if folder is None:
             return
         try:
-            if self.parts or self.pool:
+            if self.parts.keys() - {_MODEL} or self.pool:
                 # what was asked since the last save counts as well
                 self.commit()
             else:

@@ -24,7 +24,7 @@ _INFO, _LOCK = "run.json", "run.lock"
 _FORMAT = 2
 # all that is ever written here; files of other names are the user's
 _OWN = re.compile(
-    r"run\.lock|(state|earlier|pool)-[0-9a-f]{16}\.pt(\.part)?|run-[0-9a-f]{16}\.part"
+    r"run\.lock|(state|earlier|pool|model)-[0-9a-f]{16}\.pt(\.part)?|run-[0-9a-f]{16}\.part"
 )
 _TRIES = 3
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 
-__all__ = ["PRECISIONS", "Fitted", "TrainSettings", "fabric_for", "where_to_train"]
+__all__ = [
+    "PRECISIONS",
+    "Fitted",
+    "TrainSettings",
+    "fabric_for",
+    "load_fabric",
+    "where_to_train",
+]
 
 # weights in single precision, as the inputs and targets that are collected beforehand
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -92,14 +99,20 @@ def where_to_train(device: str, precision: str) -> tuple[str, str, str]:
     return name, index, precision
 
 
+def load_fabric() -> Any:
+    """Give the class of Lightning Fabric; its first import takes seconds, and not all need it."""
+    from lightning_fabric import Fabric
+
+    return Fabric
+
+
 def fabric_for(device: str, precision: str) -> Any:
     """Lightning Fabric for a device name (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``).
 
     In a program started as several processes (``torchrun``, ``fabric run``) each trains on
     its share of every batch, with gradients averaged; all end with the same network.
     """
-    from lightning_fabric import Fabric
-
+    fabric = load_fabric()
     name, index, precision = where_to_train(device, precision)
     options: dict[str, Any] = {"accelerator": name, "precision": precision}
     world = int(os.environ.get("WORLD_SIZE", 1))
@@ -107,5 +120,5 @@ def fabric_for(device: str, precision: str) -> Any:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
         # a table without categories leaves the embedding of categories unused
         options |= {"strategy": "ddp_find_unused_parameters_true", "num_nodes": world // local}
-        return Fabric(devices=local, **options)
-    return Fabric(devices=[int(index)] if index else 1, **options)
+        return fabric(devices=local, **options)
+    return fabric(devices=[int(index)] if index else 1, **options)

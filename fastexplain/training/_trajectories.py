@@ -165,5 +165,8 @@ class Trajectories:
         self._given, self._current = int(position["given"]), position["current"]
 
     def shrink(self, share: float) -> None:
-        """Draw sets of a share of as many samples from now on, of two at least."""
+        """Give sets of a share of as many samples from now on, of two at least."""
         self.batch_size = max(int(share * self.batch_size), min(2, self.batch_size))
+        if self._current is not None:
+            # the updates that are still due are as long as those after them
+            self._current = {k: tensor[: self.batch_size] for k, tensor in self._current.items()}

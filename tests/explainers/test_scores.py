@@ -124,6 +124,21 @@ def test_an_explainer_without_a_step_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("cls", [FastSHAPExplainer, FEXExplainer])
+def test_transform_and_score_say_so_too(cls):
+    explainer = quietly(cls(**SMALL, max_steps=1), X, MODEL)
+    explainer.caution_ = "no training step was made"
+    for call in (
+        lambda: explainer.transform(X[:3]),
+        lambda: explainer.score(X[:3]),
+        lambda: explainer.score(X[:3], per_output=True),
+        lambda: explainer(X[:3]),
+    ):
+        with pytest.warns(UserWarning, match="tell nothing: no training step") as caught:
+            call()
+        assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("cls", [FastSHAPExplainer, FEXExplainer])
 def test_an_explainer_no_better_than_chance_says_so(cls):
     # steps too small to leave the weights as drawn
     explainer = quietly(cls(**SMALL, max_steps=3, learning_rate=1e-12), X, MODEL)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,11 @@ from fastexplain import (
     SurrogateRemoval,
     TextMasker,
 )
+from fastexplain.explainers import _learned
 from fastexplain.explainers._time_limits import FitTime, measure_speed
 from fastexplain.masked_model import MaskedModel
 from fastexplain.predictors import make_predictor
-from fastexplain.training import Checkpoint, TargetPool
+from fastexplain.training import Checkpoint, TargetPool, _settings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The explainer agrees poorly"),
@@ -231,3 +234,146 @@ def test_answers_are_kept_when_the_asking_is_interrupted(tmp_path: Any, cls: Any
     explainer.fit(X, model)
     assert asked[0] < 0.8 * total
     np.testing.assert_array_equal(explainer.explain(X[:9]).values, whole.explain(X[:9]).values)
+
+
+def test_what_is_loaded_first_leaves_time_to_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, loads = Clock(monkeypatch, per_row=0.01), [3.1]
+    real = _settings.load_fabric
+
+    def loading() -> Any:
+        clock.now += loads.pop() if loads else 0.0
+        return real()
+
+    monkeypatch.setattr(_settings, "load_fabric", loading)
+    monkeypatch.setattr(_learned, "load_fabric", loading)
+    X, begun = np.random.default_rng(0).normal(size=(400, 8)), clock.now
+    explainer = FastSHAPExplainer(**SMALL, max_time=6.0).fit(X, clock.answer)
+    assert not loads and explainer.n_iter_ > 0 and explainer.max_time == 6.0
+    assert clock.now - begun < 6.6
+
+
+@pytest.mark.parametrize(
+    ("per_row", "told"), [(3e-3, "takes about 1,024 queries, and max_time="), (2e-4, None)]
+)
+def test_exact_labels_of_held_out_rows_end_in_time(
+    monkeypatch: pytest.MonkeyPatch, per_row: float, told: str | None
+) -> None:
+    clock = Clock(monkeypatch, per_row=per_row)
+    X, begun = np.random.default_rng(0).normal(size=(200, 10)), clock.now
+    settings = {"n_labels": 50, "label_source": "exact", "validation_fraction": 0.5}
+    explainer = SupervisedExplainer(**SMALL | settings, max_time=5.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        explainer.fit(X, clock.answer)
+    assert clock.now - begun < 1.25 * 5.0 and explainer.n_iter_ > 0
+    found = [str(w.message) for w in caught if "A label by" in str(w.message)]
+    assert (told is not None) == bool(found) and all(str(told) in text for text in found)
+
+
+def test_given_labels_ask_for_outputs_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch, per_row=0.02)
+    X, begun = np.random.default_rng(0).normal(size=(2000, 4)), clock.now
+    explainer = SupervisedExplainer(**SMALL, max_time=8.0)
+    with warnings.catch_warnings():
+        # these are not the model's own
+        warnings.simplefilter("ignore")
+        explainer.fit(X, clock.answer, labels=X)
+    assert clock.now - begun < 8.0 and explainer.n_iter_ > 0
+
+
+@pytest.mark.parametrize("limit", [8.0, None])
+def test_a_look_at_rare_outputs_takes_little(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limit: float | None
+) -> None:
+    X, asked = np.random.default_rng(0).normal(size=(1500, 5)), []
+    for verbose in (0, 1):
+        clock = Clock(monkeypatch, per_row=0.02)
+        settings = SMALL | {"max_time": limit, "n_queries": 3000, "verbose": verbose}
+        FastSHAPExplainer(**settings).fit(X, clock.answer)
+        asked.append(clock.asked)
+    # a 50th of 8 s, and a second
+    assert asked[1] - asked[0] <= (8 if limit else 50) + 2
+    assert ("not looked at" in capsys.readouterr().out) == (limit is not None)
+
+
+def test_it_says_how_many_samples_tell_what_is_rare(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock(monkeypatch, per_row=1e-2)
+    X = np.abs(np.random.default_rng(0).normal(size=(1500, 5)))
+    FastSHAPExplainer(**SMALL, n_queries=2000, verbose=1).fit(X, clock.answer)
+    out = capsys.readouterr().out
+    assert re.search(r"fewer than 20 of 1500 samples, as (99|100) of them tell: ", out)
+    assert "by n_queries=" in out
+
+
+@pytest.mark.parametrize("cls", [FastSHAPExplainer, FEXExplainer, SupervisedExplainer])
+def test_a_surrogate_leaves_questions_to_the_model_in_time(
+    monkeypatch: pytest.MonkeyPatch, cls: Any
+) -> None:
+    clock = Clock(monkeypatch, per_row=0.02)
+    X, begun = np.random.default_rng(0).normal(size=(2000, 6)), clock.now
+    removal = SurrogateRemoval(max_steps=5)
+    explainer = cls(**SMALL, removal=removal, max_time=6.0).fit(X, clock.answer)
+    assert clock.now - begun < 1.25 * 6.0 and explainer.n_iter_ > 0
+    # coalitions cost the model nothing
+    assert explainer._clock.few_masked(0.1, 1, 10**6) == 10**6
+
+
+@pytest.mark.parametrize("name", ["PPO", "concept sets"])
+def test_outputs_of_many_samples_end_in_time(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    cls, own = CASES[name]
+    clock = Clock(monkeypatch, per_row=0.02)
+    X, begun = np.random.default_rng(0).normal(size=(4000, 6)), clock.now
+    explainer = cls(**SMALL, **own, max_time=20.0).fit(X, clock.answer)
+    assert clock.now - begun < 1.25 * 20.0 and explainer.n_iter_ > 0
+
+
+@pytest.mark.parametrize("cls", [FastSHAPExplainer, FEXExplainer])
+@pytest.mark.parametrize("before", [None, 40.0])
+def test_a_run_that_is_taken_up_keeps_another_limit(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, before: float | None, cls: Any
+) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 10))
+    clock = Clock(monkeypatch, per_row=2e-3)
+    stop = [9000]
+
+    def stopping(X: np.ndarray) -> np.ndarray:
+        if clock.asked > stop[0]:
+            raise KeyboardInterrupt
+        return clock.answer(X)
+
+    settings = SMALL | {"n_queries": 60_000, "checkpoint": tmp_path / "run"}
+    with pytest.raises(KeyboardInterrupt):
+        cls(**settings, max_time=before).fit(X, stopping)
+    stop[0], begun = 10**9, clock.now
+    explainer = cls(**settings, max_time=4.0).fit(X, stopping)
+    assert clock.now - begun < 1.25 * 4.0 and explainer.n_iter_ > 0
+    # as many as the model answers in that time, not in the time before
+    assert explainer._queries_in_time == pytest.approx(2000, rel=0.1)
+
+
+def test_the_time_that_few_labels_take_is_not_that_of_all_queries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    few = SupervisedExplainer(**SMALL, n_labels=40)
+    clock = Clock(monkeypatch, per_row=3e-4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        few.fit(X, clock.answer)
+        SupervisedExplainer(**SMALL).fit(X, clock.answer, labels=X)
+    assert not [w for w in caught if "This fit takes long" in str(w.message)]
+    clock.per_row = 1.0
+    with pytest.warns(UserWarning, match=r"1,280, by n_labels=, take 21 min.* n_labels= makes it"):
+        few.fit(X, clock.answer)
+
+
+def test_plans_know_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 5))
+    monkeypatch.setattr(_learned, "POOL_BYTES", 2**17)
+    for cls in (FastSHAPExplainer, FEXExplainer):
+        clock = Clock(monkeypatch, per_row=1e-5)
+        explainer = cls(**SMALL, n_queries=10**6).fit(X, clock.answer)
+        plan = explainer._plan(explainer.masker_.wrap(X))
+        assert plan.limit == "what memory holds" and 2000 < plan.queries < 50_000

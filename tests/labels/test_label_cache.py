@@ -64,7 +64,7 @@ def test_labels_are_kept_by_content(tmp_path: Path) -> None:
         cached_labels(other[0], masked, other[1], other[2], tmp_path)
         assert len(list(tmp_path.iterdir())) == count + 1
     for file in tmp_path.iterdir():
-        assert set(load_file(file)) == NAMES
+        assert set(load_file(file)) == NAMES | {"model"}
 
 
 def test_models_that_agree_on_the_rows_have_labels_of_their_own(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_damaged_labels_of_a_fit_are_made_anew(tmp_path: Path) -> None:
     for file in files:
         with safe_open(file, framework="np") as held:
             content = {name: held.get_tensor(name) for name in held.keys()}
-        assert set(content) == {"x", "null", "labels", "variance", "total", "used"}
+        assert set(content) == {"x", "null", "labels", "variance", "total", "used", "model"}
         content["labels"] = np.full_like(content["labels"], np.nan)
         save_file(content, file, metadata={"sha256": kept_arrays._digest(content)})
     np.testing.assert_array_equal(values(), first)

@@ -44,7 +44,10 @@ def test_a_mean_that_is_hardly_any_row_is_told_of(X):
     name = "x0" if isinstance(X, np.ndarray) else "shop"
     _, said = told(X)
     assert len(said) == 1
-    for part in (f"'{name}' by 3", "1.8%", f"categorical=['{name}']", f"{{'{name}': ", "'median'"):
+    # floats keep their mean; whole numbers take the next one
+    floats = name == "x0" or (isinstance(X, pd.DataFrame) and X["shop"].dtype == float)
+    value = f"{SHOP.mean():.6g} (in no row)" if floats else "3 (in 1.8% of the rows)"
+    for part in (f"'{name}' by {value}", f"categorical=['{name}']", f"{{'{name}': ", "'median'"):
         assert part in said[0]
     for cure in (
         {"categorical": [name]},
@@ -90,6 +93,80 @@ def test_the_median_is_told_of_without_itself_as_the_cure():
 def test_quantities_are_not_told_of(cells):
     for X in (cells[:, None], pd.DataFrame({"a": cells})):
         assert told(X)[1] == []
+
+
+POSTCODES = RNG.choice(RNG.integers(10_000, 99_999, 600), 2000)
+
+
+@pytest.mark.parametrize(
+    ("cells", "value"),
+    [
+        (np.repeat([1, 9], [900, 1100]), "5 (in no row)"),
+        (np.repeat([1.0, 9.0], [900, 1100]), "5.4 (in no row)"),
+        (np.repeat([1.0, 2.0], [900, 1100]), "1.55 (in no row)"),
+        (np.append(np.tile(np.arange(1.0, 21), 100), 1.0), "10.4953 (in no row)"),
+        (np.repeat(np.arange(12.0), [300, 90] * 6), "5.23077 (in no row)"),
+        (POSTCODES, f"{round(POSTCODES.mean())} (in no row)"),
+        (POSTCODES.astype(float), f"{POSTCODES.mean():.6g} (in no row)"),
+    ],
+    ids=["two", "two floats", "1 and 2", "as frequent", "up and down", "post", "post floats"],
+)
+def test_a_mean_that_no_row_has_is_told_with_its_true_value(cells, value):
+    _, said = told(pd.DataFrame({"a": cells}))
+    assert len(said) == 1
+    assert f"'a' by {value}" in said[0]
+
+
+def rounded(mean, sd, low, high, n=2000):
+    return np.clip(RNG.normal(mean, sd, n), low, high).round()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        rounded(39, 12, 17, 90),
+        rounded(39, 12, 17, 90, n=300),
+        rounded(5, 2, 1, 9),
+        np.where(RNG.random(2000) < 0.3, 0.0, rounded(8, 3, 1, 20)),
+        RNG.integers(20, 61, 2000).astype(float),
+        RNG.geometric(0.3, 2000).astype(float),
+        RNG.choice([0.0, 1.0], 2000),
+        RNG.choice([0.0, 1.0, np.nan], 2000),
+        1000 * RNG.integers(20, 900, 5000),
+        (RNG.lognormal(13, 0.5, 5000) / 1000).astype(int) * 1000 - 1,
+        RNG.integers(0, 1000, 5000),
+        RNG.negative_binomial(1, 0.005, 5000),
+    ],
+    ids=[
+        "ages",
+        "few ages",
+        "marks",
+        "counts with many zeros",
+        "ages as frequent",
+        "counts",
+        "flags",
+        "flags and none",
+        "rounded amounts",
+        "prices",
+        "whole range",
+        "long tail",
+    ],
+)
+def test_quantities_of_all_sorts_are_not_told_of(cells):
+    assert told(pd.DataFrame({"a": cells}))[1] == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_few_rows_of_ordinary_quantities_are_not_told_of(seed):
+    rng = np.random.default_rng(seed)
+    for n in (20, 60, 200, 1000):
+        columns = {
+            "age": rng.normal(40, 12, n).round(),
+            "children": rng.poisson(1.5, n).astype(float),
+            "rooms": rng.normal(5, 1.5, n).round(),
+            "weight": rng.normal(75, 12, n).astype(int),
+        }
+        assert told(pd.DataFrame(columns))[1] == []
 
 
 def test_one_warning_for_all_columns():

@@ -7,6 +7,7 @@ import decimal
 import fractions
 import os
 import uuid
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,25 @@ def test_what_no_folder_holds_is_told(tmp_path: Path) -> None:
     assert "set_params(select=...)" in text and "attach_model(model)" in text
     assert loaded.random_state is None and loaded.select is None
     assert_same(explainer, loaded, X)
+
+
+def test_warnings_that_are_errors_are_no_damage(tmp_path: Path) -> None:
+    explainer = quick(random_state=np.random.RandomState(0)).fit(X, of_numbers)
+    explainer.save(tmp_path / "saved")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=r"random_state= was RandomState"):
+            fastexplain.load(tmp_path / "saved")
+
+
+def test_too_little_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> Any:
+        raise MemoryError("no room")
+
+    quick().fit(X, of_numbers).save(tmp_path / "saved")
+    monkeypatch.setattr(FEXExplainer, "_from_state", full)
+    with pytest.raises(MemoryError, match="no room"):
+        fastexplain.load(tmp_path / "saved")
 
 
 @pytest.mark.parametrize("select", ["p", 0])

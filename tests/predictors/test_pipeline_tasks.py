@@ -1,5 +1,8 @@
 """Pipelines of transformers by task, and objects that only look like them."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +133,41 @@ def test_what_holds_a_module_beside_its_tokenizer(tokenizer):
     explainer = ExactExplainer("shapley").fit(TEXTS, (CrossEncoder(module), tokenizer))
     assert explainer.kind_ == "regression"  # as the configuration has it
     assert "problem_type" in explainer.output_reason_
+
+
+class Cooled:
+    """Has a call of its own, which divides the module's scores by a temperature."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def __call__(self, **inputs):
+        return self.model(**inputs).logits / 10
+
+
+def test_a_pair_does_not_pass_by_a_call(tokenizer):
+    module = transformers.BertForSequenceClassification(config(num_labels=2)).eval()
+    pair = (Cooled(module), tokenizer)
+    assert parts_of(pair).module is None
+    for fit in (
+        lambda: make_predictor(pair, np.array(TEXTS, dtype=object)),
+        lambda: ExactExplainer("shapley").fit(TEXTS, pair),
+        lambda: ExactExplainer("shapley").fit(TEXTS, model=pair),
+    ):
+        with pytest.raises(TypeError, match="Cooled in the pair has a __call__.*Pass the module"):
+            fit()
+    # what the message names: the module, or a function of the whole
+    assert parts_of((pair[0].model, tokenizer)).module is module
+
+    def f(texts):
+        return pair[0](**tokenizer(list(texts), padding=True, return_tensors="pt"))
+
+    made = make_predictor(f, np.array(TEXTS, dtype=object), output="margin")
+    assert made.n_outputs == 2
+
+
+def test_a_cross_encoder_that_is_known_is_opened_whatever_it_calls(tokenizer, monkeypatch):
+    module = transformers.BertForSequenceClassification(config(num_labels=1)).eval()
+    library = SimpleNamespace(CrossEncoder=Cooled)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", library)
+    assert parts_of((Cooled(module), tokenizer)).module is module

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,47 @@ def test_xgb_booster(xgb, objective, labels, extra, kind, link):
 def test_xgb_booster_of_labels(xgb, objective, cure):
     extra = {"num_class": 3} if objective == "multi:softmax" else {}
     booster, _ = xgb_train(xgb, objective, Y2, **extra)
-    with pytest.raises(ValueError, match=f"train it with '{cure}'"):
-        make_predictor(booster, FRAME)
+    for output in ("auto", "probability"):
+        with pytest.raises(ValueError, match=f"train it with '{cure}'.*'margin'.*'logits'"):
+            make_predictor(booster, FRAME, output=output)
+    data = xgb.DMatrix(FRAME, enable_categorical=True)
+    raw = booster.predict(data, output_margin=True).astype(float).reshape(len(FRAME), -1)
+    margin = make_predictor(booster, FRAME, output="margin")
+    assert margin.read_as == "margin"
+    np.testing.assert_array_equal(margin(FRAME), raw)
+    chances = make_predictor(booster, FRAME, output="logits")
+    assert chances.kind == "classification"
+    if objective == "multi:softmax":
+        powers = np.exp(raw)
+        np.testing.assert_allclose(chances(FRAME), powers / powers.sum(axis=1, keepdims=True))
+
+
+def test_partials_of_an_xgb_booster_keep_their_arguments(xgb):
+    booster, _ = xgb_train(xgb, "binary:logistic", Y2)
+    data = xgb.DMatrix(FRAME, enable_categorical=True)
+    raw = make_predictor(partial(booster.predict, output_margin=True), FRAME)
+    assert (raw.read_as, raw.n_outputs) == ("margin", 1)
+    np.testing.assert_array_equal(raw(FRAME)[:, 0], booster.predict(data, output_margin=True))
+    first = booster.predict(data, iteration_range=(0, 1)).astype(float)
+    assert not np.allclose(first, booster.predict(data))
+    few = make_predictor(partial(booster.predict, iteration_range=(0, 1)), FRAME)
+    np.testing.assert_array_equal(few(FRAME), complement(first))
+    with pytest.raises(ValueError, match="does not fit raw scores.*output='margin'"):
+        make_predictor(partial(booster.predict, output_margin=True), FRAME, output="probability")
+    with pytest.raises(ValueError, match="asks for pred_leaf.*lambda X: booster.predict"):
+        make_predictor(partial(booster.predict, pred_leaf=True), FRAME)
+    labels, _ = xgb_train(xgb, "multi:softmax", Y3, num_class=3)
+    scores = make_predictor(partial(labels.predict, output_margin=True), FRAME)
+    assert (scores.read_as, scores.n_outputs) == ("margin", 3)
+
+
+def test_a_part_of_a_boosters_answer(xgb, lgb):
+    for train, objective in ((xgb_train, "multi:softprob"), (lgb_train, "multiclass")):
+        booster, answers = train(xgb if train is xgb_train else lgb, objective, Y3, num_class=3)
+        with pytest.warns(UserWarning, match="explained as it is"):
+            predictor = make_predictor(booster, FRAME, select=lambda answer: answer[:, 1])
+        assert predictor.kind == "regression"
+        np.testing.assert_array_equal(predictor(FRAME)[:, 0], answers[:, 1])
 
 
 def test_xgb_booster_with_declared_output(xgb):

@@ -149,3 +149,15 @@ def test_the_same_trajectories_are_given_where_it_goes_on(given: int) -> None:
             assert torch.equal(found[name], tensor), name
     # those that are used up need not be kept
     assert (position["current"] is None) == (given == 3)
+
+
+def test_a_smaller_batch_is_that_of_the_updates_still_due() -> None:
+    made, generator = _made(inner_updates=4)[0], torch.Generator().manual_seed(0)
+    whole = made.batch(Policy(), generator)
+    made.shrink(0.5)
+    rest = made.batch(Policy(), generator)
+    assert whole is not None and rest is not None
+    assert all(len(tensor) == 4 for tensor in rest.values())
+    assert torch.equal(rest["masks"], whole["masks"][:4])
+    sizes = [len(made.batch(Policy(), generator)["x"]) for _ in range(4)]  # type: ignore[index]
+    assert sizes == [4, 4, 4, 4]
