@@ -34,6 +34,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"^(?!(.*[\\/])?plot_)",  # scripts that are not pages
     "download_all_examples": False,
     "show_memory": False,
+    "parallel": 2,
 }
 
 

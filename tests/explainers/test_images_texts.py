@@ -518,7 +518,10 @@ def test_what_fex_learns_from_is_what_exact_finds() -> None:
         np.testing.assert_allclose(targets.neutral, expected.neutral_values, atol=1e-6)
 
 
-@pytest.mark.parametrize(("centered", "share"), [(True, 0.0), (False, 0.0), (True, None)])
+@pytest.mark.parametrize(
+    ("centered", "share"),
+    [(True, 0.0), (False, 0.0), pytest.param(True, None, marks=pytest.mark.slow)],
+)
 def test_concept_sets_keep_what_decides(centered: bool, share: float | None) -> None:
     def model(pixels: np.ndarray) -> np.ndarray:
         score = 1 / (1 + np.exp(-6.0 * pixels[:, :4, :4].mean(axis=(1, 2))))

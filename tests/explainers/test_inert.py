@@ -138,6 +138,7 @@ def test_codes_that_matter_between_those_tried_are_seen_on_real_rows(seed):
     assert not cells[np.isin(X[:, 0], hot), 0].any()
 
 
+@pytest.mark.slow
 def test_a_wrong_verdict_shows_in_the_score(monkeypatch):
     import fastexplain.readers._tabular as tabular
 

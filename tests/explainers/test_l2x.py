@@ -31,7 +31,9 @@ def switching(n=3000):
     return X, model
 
 
-@pytest.mark.parametrize("kind", ["regression", "classification"])
+@pytest.mark.parametrize(
+    "kind", ["regression", pytest.param("classification", marks=pytest.mark.slow)]
+)
 def test_it_selects_what_the_answer_depends_on(kind):
     X, score = switching()
 

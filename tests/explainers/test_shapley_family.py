@@ -310,6 +310,7 @@ def test_one_feature_and_many(kind, n_features):
     assert ExactShapley().enumerated == 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAMILY)
 def test_values_that_need_not_add_up_are_shapley_values_all_the_same(kind):
     X = np.random.default_rng(0).normal(size=(400, 2))
@@ -320,6 +321,7 @@ def test_values_that_need_not_add_up_are_shapley_values_all_the_same(kind):
     assert 1 - ((found - truth) ** 2).sum() / (2 * truth**2).sum() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAMILY)
 def test_a_gap_is_small_where_the_network_is_good(kind):
     X, y = make_friedman1(400, 5, random_state=0)
@@ -330,6 +332,7 @@ def test_a_gap_is_small_where_the_network_is_good(kind):
     assert np.sqrt((explanation.efficiency_gap**2).mean()) < 0.5 * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAMILY)
 @pytest.mark.parametrize("baseline", ["mean", "marginal"])
 def test_a_small_budget_buys_more_than_a_row(kind, baseline):

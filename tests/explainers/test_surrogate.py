@@ -40,6 +40,7 @@ def learner(kind, **params):
     return kind(**(settings | {"random_state": 0, "removal": SurrogateRemoval(**SMALL)} | params))
 
 
+@pytest.mark.slow
 def test_it_answers_with_the_expectation_given_what_is_kept():
     # two copies of one coin and a coin of its own: what the first tells, the second tells
     rng = np.random.default_rng(0)

@@ -103,6 +103,7 @@ def test_loss_is_that_of_the_naive_sum(kept: float, gap: float) -> None:
     assert set(parts) == {"kept", "left"}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(3, 8))
 def test_values_of_an_additive_game_cost_nothing_and_are_found(seed: int, n_players: int) -> None:
